@@ -1,0 +1,34 @@
+"""Choose the core that moves the messages: the C one if it was built, else its twin in Python.
+
+``HORUS_CORE=native`` or ``pure`` forces one.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from horus.bus.pure import Reader, Writer
+
+__all__ = ["CORE_NAME", "Reader", "Writer"]
+
+_wanted = os.environ.get("HORUS_CORE", "")
+if _wanted not in ("", "native", "pure"):
+    raise ImportError(f"HORUS_CORE={_wanted!r}: use 'native' or 'pure', or leave it unset")
+
+#: ``native`` or ``pure``.
+CORE_NAME = "pure"
+if _wanted != "pure":
+    try:
+        if not TYPE_CHECKING:
+            from horus.bus._core import Reader, Writer
+        CORE_NAME = "native"
+    except ImportError as error:
+        if _wanted == "native":
+            raise ImportError(
+                f"HORUS_CORE=native, but the C core cannot be loaded ({error}): "
+                "install a C compiler and Python's headers, then reinstall horus"
+            ) from None
+if CORE_NAME == "pure" and not TYPE_CHECKING:
+    from horus.bus.pure import Reader, Writer

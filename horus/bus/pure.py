@@ -1,0 +1,445 @@
+"""The twin of `_core.c` in Python: one writer and one reader on the layout of `LAYOUT.md`.
+
+It is chosen when the C core was not built, or by ``HORUS_CORE=pure``. A memoryview's 8-byte items
+are loaded and stored by single machine accesses, which is what the protocol asks for; fences are needed
+only on CPUs that reorder.
+"""
+
+from __future__ import annotations
+
+import platform
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterable
+from mmap import mmap
+from typing import TYPE_CHECKING, Any
+
+from horus.bus import layout as L
+from horus.errors import CorruptTopicError
+
+if TYPE_CHECKING:
+    from horus.message import MessageSpec
+
+_HEAD = struct.Struct("<QQII")
+_STRONGLY_ORDERED = platform.machine().lower() in {"x86_64", "amd64", "i686", "i386"}
+_fence_lock = threading.Lock()
+_GENERATION = L.CONTROL_GENERATION // 8
+_DEPTH = L.CONTROL_DEPTH // 4
+_READERS = L.CONTROL_READERS // 4
+_NEXT = L.RING_NEXT // 8
+
+
+def _full_fence() -> None:
+    """Order everything before against everything after, loads after stores too.
+
+    Taking and giving back a lock orders what is around it; twice, so that nothing moves into the
+    middle from both sides.
+    """
+    with _fence_lock:
+        pass
+    with _fence_lock:
+        pass
+
+
+def _no_fence() -> None:
+    """Do nothing: this CPU keeps loads in order, and stores in order."""
+
+
+_fence: Callable[[], None] = _no_fence if _STRONGLY_ORDERED else _full_fence
+
+
+class Writer:
+    """The writing end of a publisher's ring."""
+
+    def __init__(
+        self,
+        control: mmap,
+        spec: MessageSpec | None,
+        pack: Callable[[object], bytes],
+        encode: Callable[[object], tuple[int, tuple[Any, ...]]],
+        refuse: Callable[[object], None],
+        pack_slowly: Callable[[MessageSpec, object], bytearray],
+        grow: Callable[[int], None],
+        wake: Callable[[], None],
+    ) -> None:
+        self._control = memoryview(control)
+        self._halves = self._control.cast("I")
+        self._spec = spec
+        self._pack = pack
+        self._encode = encode
+        self._refuse = refuse
+        self._grow = grow
+        self._wake = wake
+        self._lock = threading.RLock()
+        self._capacity = -1
+        self._depth = 0
+        self.next = 0
+
+    def attach(self, ring: mmap, slots: int, stride: int, next_number: int, depth: int) -> None:
+        """Write into this ring from now on."""
+        self._ring = memoryview(ring)
+        self._words = self._ring.cast("Q")
+        self._mask = slots - 1
+        self._stride = stride
+        self._capacity = stride - L.SLOT_HEADER
+        self._depth = depth
+        self.next = next_number
+
+    def send(self, message: object, stamp_ns: int | None = None) -> bool:
+        """Put a message on the topic; True once it is there."""
+        with self._lock:
+            spec = getattr(type(message), "__horus_spec__", None)
+            if spec is not None and spec.cls is not type(message):
+                spec = None
+            if self._spec is not None and spec is not self._spec:
+                self._refuse(message)
+            parts: tuple[Any, ...] = ()
+            if spec is not None:
+                kind, size, type_hash = L.KIND_STRUCT, spec.size, spec.hash
+            else:
+                kind, parts = self._encode_any(message)
+                size, type_hash = sum(map(len, parts)), 0
+            if size > self._capacity or self._halves[_DEPTH] > self._depth:
+                self._grow(size)
+            number = self.next
+            offset = L.RING_HEADER + (number & self._mask) * self._stride
+            ring, words = self._ring, self._words
+            words[offset // 8] = 2 * number + 1
+            _fence()
+            if stamp_ns is None:
+                stamp_ns = time.monotonic_ns()
+            _HEAD.pack_into(ring, offset + L.SLOT_STAMP, stamp_ns, type_hash, size, kind)
+            offset += L.SLOT_HEADER
+            if spec is not None:
+                spec.pack_into(ring, offset, message)
+            else:
+                for part in parts:
+                    ring[offset : offset + len(part)] = part
+                    offset += len(part)
+            _fence()
+            words[(L.RING_HEADER + (number & self._mask) * self._stride) // 8] = 2 * number + 2
+            _fence()
+            words[_NEXT] = self.next = number + 1
+            readers = self._halves[_READERS]
+            if readers:
+                _full_fence()
+                waiting = self._control[L.CONTROL_WAITING : L.CONTROL_WAITING + readers]
+                if any(waiting):
+                    self._wake()
+            return True
+
+    def _encode_any(self, message: object) -> tuple[int, tuple[Any, ...]]:
+        if type(message) is dict:
+            try:
+                return L.KIND_MSGPACK, (self._pack(message),)
+            except (TypeError, ValueError, OverflowError):
+                pass  # something in it needs the long way
+        return self._encode(message)
+
+    def detach(self) -> None:
+        """Write nowhere until `attach`: the next send asks for a ring."""
+        self._lock = (
+            threading.RLock()
+        )  # after a fork, the old one may be held by a thread that is not here
+        self._capacity = -1
+        self.next = 0
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        with self._lock:
+            self._capacity = -1
+            for name in ("_words", "_ring", "_halves", "_control"):
+                view = self.__dict__.pop(name, None)
+                if view is not None:
+                    view.release()
+
+
+class _Ring:
+    """One publisher's ring and how far this reader has come in it."""
+
+    __slots__ = ("base", "cursor", "limit", "mask", "publisher", "stride", "view", "words")
+
+    def __init__(self, publisher: int, memory: mmap, slots: int, stride: int, base: int) -> None:
+        self.publisher = publisher
+        self.view = memoryview(memory)
+        self.words = self.view.cast("Q")
+        self.mask = slots - 1
+        self.stride = stride
+        self.base = base
+        self.limit = 0
+        self.cursor = 0
+
+    def release(self) -> None:
+        self.words.release()
+        self.view.release()
+
+
+class _Overwritten(Exception):
+    """The message was overwritten while it was looked at."""
+
+
+class Reader:
+    """The reading end: a cursor in each publisher's ring."""
+
+    def __init__(
+        self,
+        control: mmap,
+        depth: int,
+        spec: MessageSpec | None,
+        rescan: Callable[[], None],
+        decode: Callable[[int, int, bytearray], Any],
+        mismatch: Callable[[int, int, bytearray], None],
+        corrupt: Callable[[int, str], None],
+        on_drop: Callable[[], object] | None,
+    ) -> None:
+        self._control = memoryview(control)
+        self._control_words = self._control.cast("Q")
+        self._depth = depth
+        self._spec = spec
+        self._rescan = rescan
+        self._decode = decode
+        self._mismatch = mismatch
+        self._corrupt = corrupt
+        self._on_drop = on_drop
+        self._generation = self._control_words[_GENERATION]
+        self._rings: list[_Ring] = []
+        self._lock = threading.RLock()
+        self.dropped = 0
+        self.last_stamp = 0
+
+    # rings -----------------------------------------------------------------------------------
+
+    def attach(
+        self, publisher: int, memory: mmap, slots: int, stride: int, base: int, cursor: int
+    ) -> None:
+        """Read this ring too, from message ``cursor`` on."""
+        ring = _Ring(publisher, memory, slots, stride, base)
+        ring.cursor = cursor
+        ring.limit = min(self._depth, slots - 1)
+        self._rings.append(ring)
+
+    def replace(self, publisher: int, memory: mmap, slots: int, stride: int, base: int) -> None:
+        """Read the next part of a publisher's ring instead of the last one."""
+        for index, old in enumerate(self._rings):
+            if old.publisher == publisher:
+                self._rings.pop(index)
+                self.attach(publisher, memory, slots, stride, base, old.cursor)
+                self._rings.insert(index, self._rings.pop())
+                old.release()
+
+    def detach(self, publisher: int) -> None:
+        """Read this publisher no more."""
+        for ring in [ring for ring in self._rings if ring.publisher == publisher]:
+            self._rings.remove(ring)
+            ring.release()
+
+    def rings(self) -> list[tuple[int, int, int, int]]:
+        """Return ``(publisher, cursor, next, closed)`` of each ring."""
+        return [
+            (r.publisher, r.cursor, r.words[_NEXT], r.words[L.RING_CLOSED // 8])
+            for r in self._rings
+        ]
+
+    # reading ---------------------------------------------------------------------------------
+
+    def _refresh(self) -> None:
+        generation = self._control_words[_GENERATION]
+        if generation != self._generation:
+            # Noted first: a change during the scan is then seen at the next call.
+            self._generation = generation
+            _fence()
+            self._rescan()
+
+    def _lose(self, ring: _Ring, count: int) -> None:
+        ring.cursor += count
+        first = self.dropped == 0
+        self.dropped += count
+        if first and self._on_drop is not None:
+            self._on_drop()
+
+    def _available(self, ring: _Ring) -> int:
+        """Return how many messages a ring's window holds; what fell out is counted as lost."""
+        number = ring.words[_NEXT]
+        _fence()
+        behind = number - ring.cursor
+        if behind < 0 or number < ring.base:
+            self._damaged(ring, "its message counter went backwards")
+        lost = max(behind - ring.limit, ring.base - ring.cursor)
+        if lost > 0 and behind:
+            self._lose(ring, lost)
+            behind -= lost
+        return behind
+
+    def _damaged(self, ring: _Ring, why: str) -> None:
+        self.detach(ring.publisher)
+        self._corrupt(ring.publisher, why)
+        raise CorruptTopicError(why)
+
+    def _word(self, ring: _Ring, number: int) -> int:
+        """Return the offset of a message's slot, or raise if the message is not in it any more."""
+        offset = L.RING_HEADER + (number & ring.mask) * ring.stride
+        expected = 2 * number + 2
+        word = ring.words[offset // 8]
+        _fence()
+        if word != expected:
+            if word > expected:
+                latest = ring.words[_NEXT]
+                if latest - number > ring.mask:
+                    raise _Overwritten
+            self._damaged(ring, f"the sequence word of message {number} is wrong")
+        return offset
+
+    def _stamp(self, ring: _Ring, number: int) -> int:
+        offset = self._word(ring, number)
+        stamp = ring.words[(offset + L.SLOT_STAMP) // 8]
+        _fence()
+        if ring.words[offset // 8] != 2 * number + 2:
+            raise _Overwritten
+        return stamp
+
+    def _read(self, ring: _Ring, number: int) -> tuple[int, int, int, bytearray]:
+        """Return ``(stamp, hash, kind, payload)`` of a message, whole."""
+        offset = self._word(ring, number)
+        stamp, type_hash, length, kind = _HEAD.unpack_from(ring.view, offset + L.SLOT_STAMP)
+        length = min(length, ring.stride)  # a length that is wrong is found below
+        start = offset + L.SLOT_HEADER
+        payload = bytearray(ring.view[start : start + length])
+        _fence()
+        if ring.words[offset // 8] != 2 * number + 2:
+            raise _Overwritten
+        if length > ring.stride - L.SLOT_HEADER:
+            self._damaged(ring, f"message {number} claims {length} bytes")
+        return stamp, type_hash, kind, payload
+
+    def _oldest(self) -> _Ring | None:
+        """Return the ring with the oldest unread message, keeping to the depth over all rings."""
+        unread: list[tuple[int, _Ring]] = []
+        total = 0
+        for ring in self._rings.copy():
+            count = self._available(ring)
+            if count:
+                total += count
+                unread.append((0, ring))
+        if len(unread) < 2:
+            return unread[0][1] if unread else None
+        unread = [(self._stamp(ring, ring.cursor), ring) for _, ring in unread]
+        while True:
+            best = min(unread, key=_first)
+            if total <= self._depth:
+                return best[1]
+            self._lose(best[1], 1)
+            total -= 1
+            unread.remove(best)
+            if self._available(best[1]):
+                unread.append((self._stamp(best[1], best[1].cursor), best[1]))
+
+    def _finish(self, stamp: int, type_hash: int, kind: int, payload: bytearray) -> Any:
+        if stamp > self.last_stamp:
+            self.last_stamp = stamp
+        if self._spec is not None and (kind != L.KIND_STRUCT or type_hash != self._spec.hash):
+            self._mismatch(kind, type_hash, payload)
+        return self._decode(kind, type_hash, payload)
+
+    def recv_stamped(self) -> tuple[Any, int] | None:
+        """Return the next unread message and its stamp (monotonic ns), or None."""
+        with self._lock:
+            self._refresh()
+            while True:
+                try:
+                    ring = self._oldest()
+                    if ring is None:
+                        return None
+                    stamp, type_hash, kind, payload = self._read(ring, ring.cursor)
+                except _Overwritten:
+                    continue
+                ring.cursor += 1
+                return self._finish(stamp, type_hash, kind, payload), stamp
+
+    def recv(self) -> Any:
+        """Return the next unread message, or None."""
+        found = self.recv_stamped()
+        return None if found is None else found[0]
+
+    def recv_all(self) -> list[Any]:
+        """Return every message that is unread now, in order."""
+        messages = []
+        for _ in range(self.unread()):
+            found = self.recv_stamped()
+            if found is None:
+                break
+            messages.append(found[0])
+        return messages
+
+    def latest(self) -> Any:
+        """Return the newest unread message and skip the older ones, or None."""
+        with self._lock:
+            self._refresh()
+            while True:
+                try:
+                    ends = [(ring, ring.words[_NEXT]) for ring in self._rings]
+                    _fence()
+                    newest = [
+                        (self._stamp(ring, end - 1), ring, end)
+                        for ring, end in ends
+                        if end > ring.cursor
+                    ]
+                    if not newest:
+                        return None
+                    _, ring, end = max(newest, key=_first)
+                    stamp, type_hash, kind, payload = self._read(ring, end - 1)
+                except _Overwritten:
+                    continue
+                for _, other, other_end in newest:
+                    other.cursor = other_end
+                return self._finish(stamp, type_hash, kind, payload)
+
+    def unread(self) -> int:
+        """Return how many messages can be received now; consumes and counts nothing."""
+        with self._lock:
+            self._refresh()
+            total = 0
+            for ring in self._rings:
+                total += max(0, min(ring.words[_NEXT] - max(ring.cursor, ring.base), ring.limit))
+            return min(total, self._depth)
+
+    def peek_stamp(self) -> int | None:
+        """Return the stamp of the message that `recv` would return, or None."""
+        with self._lock:
+            self._refresh()
+            while True:
+                try:
+                    ring = self._oldest()
+                    return None if ring is None else self._stamp(ring, ring.cursor)
+                except _Overwritten:
+                    continue
+
+    def discard_before(self, mono_ns: int) -> int:
+        """Skip unread messages with an older stamp, not counted as lost; return how many."""
+        count = 0
+        with self._lock:
+            self._refresh()
+            while True:
+                try:
+                    ring = self._oldest()
+                    stamp = 0 if ring is None else self._stamp(ring, ring.cursor)
+                except _Overwritten:
+                    continue
+                if ring is None or stamp >= mono_ns:
+                    return count
+                ring.cursor += 1
+                count += 1
+                self.last_stamp = max(self.last_stamp, stamp)
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        with self._lock:
+            for ring in self._rings:
+                ring.release()
+            self._rings.clear()
+            self._control_words.release()
+            self._control.release()
+
+
+def _first(item: Iterable[Any]) -> Any:
+    return next(iter(item))

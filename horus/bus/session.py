@@ -1,0 +1,274 @@
+"""Where topics live, whose they are, and how leftovers of dead processes are removed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from horus.errors import SharedMemoryError
+
+DEFAULT_ROOT = "/dev/shm/horus"
+OWNER_FILE = "session.json"
+LOCK_FILE = ".lock"
+#: How long to wait for another process that is adding or removing a file.
+LOCK_TIMEOUT = 10.0
+
+
+def root() -> Path:
+    """Return the folder of all topics: ``$HORUS_SHM_DIR``, else ``/dev/shm/horus``."""
+    return Path(os.environ.get("HORUS_SHM_DIR") or DEFAULT_ROOT)
+
+
+def sessions_dir() -> Path:
+    """Return the folder that holds a folder for each run."""
+    return root() / "sessions"
+
+
+def session_dir(session_id: str) -> Path:
+    """Return the folder of one run; an id that is not a plain name is a `SharedMemoryError`."""
+    if not session_id or not all(c.isalnum() or c in "-_" for c in session_id):
+        raise SharedMemoryError(
+            f"session id {session_id!r} (HORUS_SESSION_ID) is not a plain name: "
+            "use letters, digits, '-' and '_'"
+        )
+    return sessions_dir() / session_id
+
+
+def topics_dir(session_id: str | None = None) -> Path:
+    """Return the topics folder of a session: this one, ``$HORUS_SESSION_ID``, or plain scripts."""
+    session_id = session_id or os.environ.get("HORUS_SESSION_ID") or None
+    return (session_dir(session_id) if session_id else root()) / "topics"
+
+
+def process_start_time(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since boot; 0 if unknown, None if gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        if Path("/proc/self/stat").exists():
+            return None
+        return 0 if _exists(pid) else None
+    except OSError:
+        return 0
+    # The name in field 2 may hold spaces and brackets: count from its end.
+    fields = stat[stat.rindex(b")") + 2 :].split()
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def is_alive(pid: int, start: int) -> bool:
+    """Return whether the process that had this pid and start time still runs."""
+    if pid <= 0:
+        return False
+    now = process_start_time(pid)
+    return now is not None and (now == start or not start or not now)
+
+
+def make_dir(path: Path) -> Path:
+    """Create a private folder and its parents up to the root; explain what stands in the way."""
+    try:
+        for folder in reversed([path, *(p for p in path.parents if p.is_relative_to(root()))]):
+            folder.mkdir(mode=0o700, exist_ok=True, parents=True)
+    except OSError as error:
+        raise explain(error, path) from None
+    return path
+
+
+def explain(error: OSError, path: Path) -> SharedMemoryError:
+    """Return a `SharedMemoryError` that says what is wrong with shared memory and what to do."""
+    cure = {
+        errno.ENOSPC: "it is full: run `horus clean`, or give it more space "
+        "(`mount -o remount,size=1G /dev/shm`; in Docker `--shm-size=1g`)",
+        errno.EROFS: "it is read-only: set HORUS_SHM_DIR to a folder that can be written",
+        errno.EACCES: f"it belongs to {_owner(path)}: run as that user, "
+        "or set HORUS_SHM_DIR to a folder of your own",
+        errno.ENOTDIR: "a file stands where a folder is needed: remove it, or set HORUS_SHM_DIR",
+        errno.EEXIST: "a file stands where a folder is needed: remove it, or set HORUS_SHM_DIR",
+        errno.EMFILE: "too many files are open: close topics, or raise `ulimit -n`",
+    }
+    cure[errno.EPERM] = cure[errno.EACCES]
+    text = cure.get(
+        error.errno or 0, f"{error.strerror or error}: set HORUS_SHM_DIR to another folder"
+    )
+    return SharedMemoryError(error.errno, f"shared memory at {path} cannot be used: {text}")
+
+
+def _owner(path: Path) -> str:
+    for place in (path, *path.parents):
+        try:
+            return f"the user {place.owner()!r} ({place})"
+        except (OSError, KeyError):
+            continue
+    return "another user"
+
+
+@contextlib.contextmanager
+def structure_lock(topics: Path) -> Iterator[None]:
+    """Hold the lock for adding and removing files of a topics folder; it is freed at death."""
+    deadline = time.monotonic() + LOCK_TIMEOUT
+    while (fd := _locked(topics, deadline)) is None:
+        continue
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def _locked(topics: Path, deadline: float) -> int | None:
+    """Return a locked descriptor, or None when the lock file was removed meanwhile."""
+    path = topics / LOCK_FILE
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        try:
+            fd = os.open(path, flags, 0o600)
+        except FileNotFoundError:
+            make_dir(topics)
+            fd = os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        return None  # removed again by a cleaner in between
+    except OSError as error:
+        raise explain(error, topics) from None
+    try:
+        pause = 0.0001
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise SharedMemoryError(
+                        errno.EBUSY,
+                        f"{path} has been locked by another process for {LOCK_TIMEOUT:g} s: "
+                        "is one of them stopped (state T in `ps`)? Continue or end it",
+                    ) from None
+                time.sleep(pause)
+                pause = min(pause * 2, 0.01)
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_ino == os.fstat(fd).st_ino:
+                return fd
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None
+
+
+def remove_if_empty(topics: Path) -> None:
+    """Remove a topics folder that holds nothing but its lock; call it with the lock held."""
+    with contextlib.suppress(OSError):
+        if [entry.name for entry in os.scandir(topics)] == [LOCK_FILE]:
+            (topics / LOCK_FILE).unlink()
+            topics.rmdir()
+            if topics.parent == root():
+                topics.parent.rmdir()
+
+
+@dataclass(frozen=True)
+class Session:
+    """One run and the folder that holds its topics."""
+
+    id: str
+    path: Path
+
+
+def new_session() -> Session:
+    """Create the folder of a new run, owned by this process."""
+    while True:
+        text = secrets.token_hex(5)[:9]
+        session_id = f"{text[:3]}-{text[3:6]}-{text[6:9]}"
+        path = session_dir(session_id)
+        make_dir(path.parent)
+        try:
+            path.mkdir(mode=0o700)
+        except (FileExistsError, FileNotFoundError):
+            continue  # taken, or the parent was just cleaned away
+        except OSError as error:
+            raise explain(error, path) from None
+        owner = {"pid": os.getpid(), "start": process_start_time(os.getpid()), "made": time.time()}
+        try:
+            (path / OWNER_FILE).write_text(json.dumps(owner))
+            make_dir(path / "topics")
+        except OSError as error:
+            shutil.rmtree(path, ignore_errors=True)
+            raise explain(error, path) from None
+        return Session(session_id, path)
+
+
+def end_session(session_id: str) -> None:
+    """Remove the folder of a run and all that is in it."""
+    shutil.rmtree(session_dir(session_id), ignore_errors=True)
+
+
+@dataclass
+class CleanReport:
+    """What `clean` removed, and what it left because somebody uses it."""
+
+    sessions: list[str] = field(default_factory=list)
+    topics: list[str] = field(default_factory=list)
+    rings: list[str] = field(default_factory=list)
+    semaphores: list[str] = field(default_factory=list)
+    in_use: list[str] = field(default_factory=list)
+
+    @property
+    def removed(self) -> int:
+        """Return how many things were removed."""
+        return len(self.sessions) + len(self.topics) + len(self.rings) + len(self.semaphores)
+
+
+def _session_owner_alive(path: Path) -> bool:
+    try:
+        owner = json.loads((path / OWNER_FILE).read_text())
+        return is_alive(int(owner["pid"]), int(owner["start"] or 0))
+    except (OSError, ValueError, KeyError, TypeError):
+        # Being made right now, or damaged: leave it while it is young.
+        with contextlib.suppress(OSError):
+            return time.time() - path.stat().st_mtime < 10.0
+        return False
+
+
+def clean(*, force: bool = False) -> CleanReport:
+    """Remove what dead processes left: sessions, topics, rings, semaphores.
+
+    What a living process uses stays, unless ``force`` is set: it removes all under the root.
+    """
+    from horus.bus import files, waiting
+
+    report = CleanReport()
+    base = root()
+    if not base.is_dir():
+        waiting.clean_semaphores(report.semaphores)
+        return report
+    sessions = sessions_dir()
+    for path in sorted(sessions.iterdir()) if sessions.is_dir() else []:
+        topics = path / "topics"
+        # Children outlive a killed supervisor for a moment; their topics are theirs.
+        busy = not force and (_session_owner_alive(path) or files.topics_in_use(topics))
+        if busy:
+            report.in_use.append(f"session {path.name}")
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+            report.sessions.append(path.name)
+    files.clean_topics(base / "topics", report, force=force)
+    waiting.clean_semaphores(report.semaphores)
+    for folder in (sessions, base):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+    return report

@@ -1,0 +1,127 @@
+"""Sleeping until a message comes, and waking who sleeps: a POSIX semaphore for each reader."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from horus.bus import files, session
+from horus.bus import layout as L
+
+if TYPE_CHECKING:
+    from posix_ipc import Semaphore
+
+    from horus.bus.files import Control
+
+#: A sleeper looks by itself this often: a post lost to a dying publisher costs no more than this.
+SLICE = 0.05
+#: Where glibc keeps named semaphores.
+SEMAPHORES = Path("/dev/shm")
+_SEMAPHORE_FILE = re.compile(r"sem\.horus\.(\d+)\.(\d+)\.(\d+)")
+_serials = itertools.count(1)
+
+
+def next_serial() -> int:
+    """Return a number that no other reader of this process has."""
+    return next(_serials)
+
+
+def semaphore_name(pid: int, start: int, serial: int) -> str:
+    """Return the name of a reader's semaphore."""
+    return f"/horus.{pid}.{start}.{serial}"
+
+
+class Bell:
+    """The semaphore on which one reader sleeps; made at the first sleep."""
+
+    def __init__(self, serial: int) -> None:
+        self._serial = serial
+        self._semaphore: Semaphore | None = None
+
+    def hang(self) -> None:
+        """Make the semaphore, before anybody is told to post it."""
+        import posix_ipc
+
+        if self._semaphore is None:
+            pid, start = files.own_stamp()
+            name = semaphore_name(pid, start, self._serial)
+            try:
+                self._semaphore = posix_ipc.Semaphore(name, posix_ipc.O_CREAT, mode=0o600)
+            except OSError as error:
+                raise session.explain(error, SEMAPHORES) from None
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep until somebody posts, at most so long and at most one slice."""
+        import posix_ipc
+
+        assert self._semaphore is not None, "hang() comes first"
+        try:
+            self._semaphore.acquire(max(0.0, min(seconds, SLICE)))
+        except posix_ipc.BusyError:
+            return
+        except posix_ipc.SignalError:
+            return  # the caller's loop runs the handler and looks again
+
+    def close(self) -> None:
+        """Remove the semaphore."""
+        import posix_ipc
+
+        semaphore, self._semaphore = self._semaphore, None
+        if semaphore is not None:
+            with contextlib.suppress(posix_ipc.ExistentialError, posix_ipc.PermissionsError):
+                semaphore.unlink()
+            semaphore.close()
+
+
+class Ringer:
+    """The semaphores of the readers of one topic, as a publisher of it knows them."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._known: dict[tuple[int, int, int], Semaphore] = {}
+
+    def wake(self) -> None:
+        """Post the semaphore of every reader that waits."""
+        import posix_ipc
+
+        memory = self._control.memory
+        for index, pid, serial, start in self._control.entries():
+            if not memory[L.CONTROL_WAITING + index]:
+                continue
+            # Cleared before the post: a reader that starts to wait in between is woken by it.
+            memory[L.CONTROL_WAITING + index] = 0
+            key = (pid, start, serial)
+            try:
+                semaphore = self._known.get(key)
+                if semaphore is None:
+                    semaphore = posix_ipc.Semaphore(semaphore_name(*key))
+                    self._known[key] = semaphore
+                semaphore.release()
+            except (posix_ipc.ExistentialError, posix_ipc.PermissionsError, OSError):
+                self._known.pop(key, None)  # its reader is gone, or has not made it yet
+
+    def close(self) -> None:
+        """Let go of the semaphores; their readers remove them."""
+        for semaphore in self._known.values():
+            semaphore.close()
+        self._known.clear()
+
+
+def clean_semaphores(removed: list[str]) -> None:
+    """Remove the semaphores of dead readers and note their names."""
+    try:
+        names = os.listdir(SEMAPHORES)
+    except OSError:
+        return
+    for name in names:
+        match = _SEMAPHORE_FILE.fullmatch(name)
+        if match and not session.is_alive(int(match[1]), int(match[2])):
+            try:
+                (SEMAPHORES / name).unlink()
+            except OSError:
+                continue
+            removed.append(name)
