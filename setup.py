@@ -6,7 +6,11 @@ setup(
     ext_modules=[
         Extension(
             "horus.bus._core",
-            ["horus/bus/_core.c"],
+            [
+                f"horus/bus/_native/{part}.c"
+                for part in ("module", "declared", "plain", "writer", "reader")
+            ],
+            depends=["horus/bus/_native/shared.h"],
             extra_compile_args=["-std=c11", "-O3", "-Wall", "-Wextra"],
             optional=True,  # no compiler, no failure: the pure twin takes over
         )

@@ -1,7 +1,7 @@
-"""The twin of `_core.c` in Python: one writer and one reader on the layout of `LAYOUT.md`.
+"""The twin of `_native` in Python: one writer and one reader on the layout of `LAYOUT.md`.
 
 It is chosen when the C core was not built, or by ``HORUS_CORE=pure``. A memoryview's 8-byte items
-are loaded and stored by single machine accesses, which is what the protocol asks for; fences are needed
+are loaded and stored by single machine accesses, as the protocol asks; fences are needed
 only on CPUs that reorder.
 """
 
@@ -16,6 +16,7 @@ from mmap import mmap
 from typing import TYPE_CHECKING, Any
 
 from horus.bus import layout as L
+from horus.bus.codec import new_pack
 from horus.errors import CorruptTopicError
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ class Writer:
         self,
         control: mmap,
         spec: MessageSpec | None,
-        pack: Callable[[object], bytes],
         encode: Callable[[object], tuple[int, tuple[Any, ...]]],
         refuse: Callable[[object], None],
         pack_slowly: Callable[[MessageSpec, object], bytearray],
@@ -66,7 +66,7 @@ class Writer:
         self._control = memoryview(control)
         self._halves = self._control.cast("I")
         self._spec = spec
-        self._pack = pack
+        self._pack = new_pack()
         self._encode = encode
         self._refuse = refuse
         self._grow = grow

@@ -140,7 +140,6 @@ class Publisher(_End):
             self._writer = core.Writer(
                 self._control.memory,
                 self._declared,
-                codec.new_pack(),
                 codec.encode,
                 self._refuse,
                 _pack_slowly,

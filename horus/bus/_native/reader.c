@@ -1,0 +1,596 @@
+/* The reading end: a cursor in each publisher's ring.
+ *
+ * Nothing in shared memory is trusted: shapes were checked when a ring was mapped and are kept here, the rest is checked at each
+ * use. Nothing is decoded before the copy is known to be whole.
+ */
+#include "shared.h"
+
+typedef struct {
+    uint64_t publisher, mask, base, cursor, limit;
+    uint32_t stride;
+    Py_buffer memory;
+    uint64_t stamp; /* of the message at the cursor, while rings are compared */
+    uint64_t end;   /* next, as last seen */
+} Ring;
+
+typedef struct {
+    PyObject_HEAD
+    Py_buffer control;
+    PyObject *declared; /* Layout or NULL */
+    PyObject *last;     /* Layout of the last declared message seen on an undeclared topic, or NULL */
+    PyObject *rescan, *decode, *mismatch, *corrupt, *on_drop;
+    uint64_t generation, dropped, last_stamp, depth;
+    bool told; /* on_drop was called */
+    Py_ssize_t count;
+    Ring *rings;
+} Reader;
+
+typedef enum { NOTHING = 0, FOUND = 1, FAILED = -1, OVERWRITTEN = -2 } Outcome;
+
+static int Reader_init(Reader *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"control", "depth",    "spec",    "rescan", "decode",
+                            "mismatch", "corrupt", "on_drop", NULL};
+    PyObject *spec, *rescan, *decode, *mismatch, *corrupt, *on_drop;
+    unsigned long long depth;
+    Py_buffer control;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*KOOOOOO", names, &control, &depth, &spec, &rescan, &decode,
+                                     &mismatch, &corrupt, &on_drop))
+        return -1;
+    if (control.len < CONTROL_SIZE || self->control.obj) {
+        PyBuffer_Release(&control);
+        PyErr_SetString(PyExc_ValueError, "not a control file");
+        return -1;
+    }
+    self->control = control;
+    self->generation = load_acquire((char *)control.buf + CONTROL_GENERATION);
+    self->depth = depth;
+    self->told = on_drop == Py_None;
+    if (spec != Py_None && !(self->declared = (PyObject *)new_layout(spec)))
+        return -1;
+    KEEP(rescan), KEEP(decode), KEEP(mismatch), KEEP(corrupt), KEEP(on_drop);
+    return 0;
+}
+
+static int Reader_traverse(Reader *self, visitproc visit, void *arg) {
+    Py_VISIT(self->control.obj);
+    for (Py_ssize_t i = 0; i < self->count; i++)
+        Py_VISIT(self->rings[i].memory.obj);
+    Py_VISIT(self->rescan); Py_VISIT(self->decode); Py_VISIT(self->mismatch);
+    Py_VISIT(self->corrupt); Py_VISIT(self->on_drop);
+    return 0;
+}
+
+static void drop_rings(Reader *self) {
+    Py_ssize_t count = self->count;
+    self->count = 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        PyBuffer_Release(&self->rings[i].memory);
+    PyMem_Free(self->rings);
+    self->rings = NULL;
+}
+
+static int Reader_clear(Reader *self) {
+    drop_rings(self);
+    PyBuffer_Release(&self->control);
+    Py_CLEAR(self->declared); Py_CLEAR(self->last);
+    Py_CLEAR(self->rescan); Py_CLEAR(self->decode); Py_CLEAR(self->mismatch);
+    Py_CLEAR(self->corrupt); Py_CLEAR(self->on_drop);
+    return 0;
+}
+
+static void Reader_dealloc(Reader *self) {
+    PyObject_GC_UnTrack(self);
+    Reader_clear(self);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static Ring *find_ring(Reader *self, uint64_t publisher) {
+    for (Py_ssize_t i = 0; i < self->count; i++)
+        if (self->rings[i].publisher == publisher)
+            return &self->rings[i];
+    return NULL;
+}
+
+/* Fill in a ring from (publisher, memory, slots, stride, base); the sizes were checked against the file and are again here. */
+static int set_ring(Reader *self, Ring *ring, uint64_t publisher, Py_buffer *memory, unsigned int slots,
+                    unsigned int stride, uint64_t base) {
+    if (slots == 0 || (slots & (slots - 1)) || stride <= SLOT_HEADER || stride % 64 ||
+        (uint64_t)memory->len < RING_HEADER + (uint64_t)slots * stride) {
+        PyBuffer_Release(memory);
+        PyErr_SetString(PyExc_ValueError, "not a ring of this shape");
+        return -1;
+    }
+    ring->publisher = publisher;
+    ring->memory = *memory;
+    ring->mask = slots - 1;
+    ring->stride = stride;
+    ring->base = base;
+    ring->limit = self->depth < slots - 1 ? self->depth : slots - 1;
+    return 0;
+}
+
+static PyObject *Reader_attach(Reader *self, PyObject *args) {
+    unsigned long long publisher, base, cursor;
+    unsigned int slots, stride;
+    Py_buffer memory;
+    if (!PyArg_ParseTuple(args, "Ky*IIKK", &publisher, &memory, &slots, &stride, &base, &cursor))
+        return NULL;
+    Ring *grown = PyMem_Realloc(self->rings, (size_t)(self->count + 1) * sizeof(Ring));
+    if (!grown) {
+        PyBuffer_Release(&memory);
+        return PyErr_NoMemory();
+    }
+    self->rings = grown;
+    Ring *ring = &self->rings[self->count];
+    memset(ring, 0, sizeof *ring);
+    if (set_ring(self, ring, publisher, &memory, slots, stride, base) < 0)
+        return NULL;
+    ring->cursor = cursor;
+    self->count++;
+    Py_RETURN_NONE;
+}
+
+static PyObject *Reader_replace(Reader *self, PyObject *args) {
+    unsigned long long publisher, base;
+    unsigned int slots, stride;
+    Py_buffer memory;
+    if (!PyArg_ParseTuple(args, "Ky*IIK", &publisher, &memory, &slots, &stride, &base))
+        return NULL;
+    Ring *ring = find_ring(self, publisher);
+    if (!ring) {
+        PyBuffer_Release(&memory);
+        Py_RETURN_NONE;
+    }
+    Py_buffer old = ring->memory;
+    if (set_ring(self, ring, publisher, &memory, slots, stride, base) < 0)
+        return NULL;
+    PyBuffer_Release(&old);
+    Py_RETURN_NONE;
+}
+
+static void remove_ring(Reader *self, uint64_t publisher) {
+    Ring *ring = find_ring(self, publisher);
+    if (!ring)
+        return;
+    Py_buffer memory = ring->memory;
+    memmove(ring, ring + 1, (size_t)(self->rings + self->count - (ring + 1)) * sizeof(Ring));
+    self->count--;
+    PyBuffer_Release(&memory);
+}
+
+static PyObject *Reader_detach(Reader *self, PyObject *arg) {
+    unsigned long long publisher = PyLong_AsUnsignedLongLong(arg);
+    if (publisher == (unsigned long long)-1 && PyErr_Occurred())
+        return NULL;
+    remove_ring(self, publisher);
+    Py_RETURN_NONE;
+}
+
+static PyObject *Reader_rings(Reader *self, PyObject *Py_UNUSED(ignored)) {
+    PyObject *list = PyList_New(0);
+    for (Py_ssize_t i = 0; list && i < self->count; i++) {
+        const char *memory = self->rings[i].memory.buf;
+        PyObject *item = Py_BuildValue("(KKKK)", self->rings[i].publisher, self->rings[i].cursor,
+                                       load_acquire(memory + RING_NEXT), load_relaxed(memory + RING_CLOSED));
+        if (!item || PyList_Append(list, item) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(item);
+    }
+    return list;
+}
+
+/* Let go of a ring that cannot be right, and say so; always FAILED. */
+static Outcome damaged(Reader *self, Ring *ring, const char *what, uint64_t number) {
+    char text[96];
+    uint64_t publisher = ring->publisher;
+    snprintf(text, sizeof text, what, (unsigned long long)number);
+    remove_ring(self, publisher);
+    PyObject *done = PyObject_CallFunction(self->corrupt, "Ks", (unsigned long long)publisher, text);
+    if (done) {
+        Py_DECREF(done);
+        PyErr_SetString(PyExc_RuntimeError, text);
+    }
+    return FAILED;
+}
+
+/* Look for new rings when the generation says that there are some; Python code may run. */
+static int refresh(Reader *self) {
+    if (!self->control.buf) {
+        PyErr_SetString(PyExc_ValueError, "this reader is closed");
+        return -1;
+    }
+    uint64_t generation = load_acquire((char *)self->control.buf + CONTROL_GENERATION);
+    if (generation == self->generation)
+        return 0;
+    self->generation = generation; /* noted first: a change during the scan is seen at the next call */
+    PyObject *done = PyObject_CallNoArgs(self->rescan);
+    if (!done)
+        return -1;
+    Py_DECREF(done);
+    return 0;
+}
+
+/* Call on_drop after the first loss; Python code may run. */
+static int tell_drop(Reader *self) {
+    self->told = true;
+    PyObject *done = PyObject_CallNoArgs(self->on_drop);
+    if (!done)
+        return -1;
+    Py_DECREF(done);
+    return 0;
+}
+
+static inline const char *slot_of(const Ring *ring, uint64_t number) {
+    return (const char *)ring->memory.buf + RING_HEADER + (number & ring->mask) * ring->stride;
+}
+
+/* Move the cursor into the window, counting what fell out of it as lost; set *unread. */
+static inline Outcome available(Reader *self, Ring *ring, uint64_t *unread) {
+    uint64_t end = load_acquire((const char *)ring->memory.buf + RING_NEXT);
+    if (end < ring->cursor || end < ring->base)
+        return damaged(self, ring, "its message counter went backwards to %llu", end);
+    uint64_t behind = end - ring->cursor;
+    if (behind) {
+        uint64_t lost = behind > ring->limit ? behind - ring->limit : 0;
+        if (ring->base > ring->cursor && ring->base - ring->cursor > lost)
+            lost = ring->base - ring->cursor;
+        ring->cursor += lost;
+        self->dropped += lost;
+        behind -= lost;
+    }
+    ring->end = end;
+    *unread = behind;
+    return FOUND;
+}
+
+/* The message's slot must hold it, whole. */
+static inline Outcome check_slot(Reader *self, Ring *ring, uint64_t number) {
+    uint64_t word = load_acquire(slot_of(ring, number));
+    if (word == 2 * number + 2)
+        return FOUND;
+    if (word > 2 * number + 2 && load_acquire((const char *)ring->memory.buf + RING_NEXT) - number > ring->mask)
+        return OVERWRITTEN;
+    return damaged(self, ring, "the sequence word of message %llu is wrong", number);
+}
+
+static inline bool still_whole(const Ring *ring, uint64_t number) {
+    atomic_thread_fence(memory_order_acquire);
+    return load_relaxed(slot_of(ring, number)) == 2 * number + 2;
+}
+
+static Outcome read_stamp(Reader *self, Ring *ring, uint64_t number, uint64_t *stamp) {
+    Outcome outcome = check_slot(self, ring, number);
+    if (outcome != FOUND)
+        return outcome;
+    *stamp = load_relaxed(slot_of(ring, number) + SLOT_STAMP);
+    return still_whole(ring, number) ? FOUND : OVERWRITTEN;
+}
+
+/* Find the ring whose next unread message is the oldest, keeping to the depth over all rings. */
+static Outcome oldest(Reader *self, Ring **chosen) {
+    uint64_t unread = 0, total = 0;
+    Py_ssize_t busy = 0;
+    *chosen = NULL;
+    for (Py_ssize_t i = 0; i < self->count; i++) {
+        Ring *ring = &self->rings[i];
+        if (available(self, ring, &unread) == FAILED)
+            return FAILED;
+        if (unread) {
+            *chosen = ring;
+            total += unread;
+            busy++;
+        }
+    }
+    if (busy <= 1)
+        return *chosen ? FOUND : NOTHING;
+    for (Py_ssize_t i = 0; i < self->count; i++) {
+        Ring *ring = &self->rings[i];
+        if (ring->cursor < ring->end) {
+            Outcome outcome = read_stamp(self, ring, ring->cursor, &ring->stamp);
+            if (outcome != FOUND)
+                return outcome;
+        }
+    }
+    for (;;) {
+        Ring *best = NULL;
+        for (Py_ssize_t i = 0; i < self->count; i++) {
+            Ring *ring = &self->rings[i];
+            if (ring->cursor < ring->end && (!best || ring->stamp < best->stamp))
+                best = ring;
+        }
+        *chosen = best;
+        if (total <= self->depth)
+            return best ? FOUND : NOTHING;
+        best->cursor++;
+        self->dropped++;
+        total--;
+        if (best->cursor < best->end) {
+            Outcome outcome = read_stamp(self, best, best->cursor, &best->stamp);
+            if (outcome != FOUND)
+                return outcome;
+        }
+    }
+}
+
+/* Let Python decode, or say what is wrong. */
+static PyObject *decode_slowly(PyObject *how, uint32_t kind, uint64_t hash, const char *data, Py_ssize_t length) {
+    PyObject *payload = PyByteArray_FromStringAndSize(data, length);
+    if (!payload)
+        return NULL;
+    PyObject *result = PyObject_CallFunction(how, "IKO", kind, (unsigned long long)hash, payload);
+    Py_DECREF(payload);
+    return result;
+}
+
+static PyObject *decode_struct(Reader *self, uint64_t hash, const char *data, uint32_t length) {
+    Layout *layout = (Layout *)(self->declared ? self->declared : self->last);
+    if (layout && layout->hash == hash && layout->direct && layout->size == length) {
+        PyObject *message = unpack_direct(layout, data);
+        if (message)
+            return message;
+        PyErr_Clear(); /* the slow way finds the same fault and has words for it */
+    }
+    PyObject *message = decode_slowly(self->decode, KIND_STRUCT, hash, data, length);
+    if (message && !self->declared) {
+        Layout *seen = layout_of(Py_TYPE(message));
+        if (seen) {
+            Py_INCREF(seen);
+            Py_XSETREF(self->last, (PyObject *)seen);
+        } else {
+            PyErr_Clear();
+        }
+    }
+    return message;
+}
+
+/* Turn a whole copy of a payload into the message. */
+static PyObject *decode(Reader *self, uint32_t kind, uint64_t hash, const char *copy, uint32_t length, PyObject *array) {
+    if (self->declared && (kind != KIND_STRUCT || hash != ((Layout *)self->declared)->hash))
+        return decode_slowly(self->mismatch, kind, hash, copy, length);
+    if (kind == KIND_STRUCT)
+        return decode_struct(self, hash, copy, length);
+    if (array)
+        return PyObject_CallFunction(self->decode, "IKO", kind, (unsigned long long)hash, array);
+    PyObject *message = kind == KIND_MSGPACK ? plain_decode(copy, length) : NULL;
+    return message ? message : decode_slowly(self->decode, kind, hash, copy, length);
+}
+
+/* Copy message `number` out, make sure that it is whole, move the cursors by `advance`, decode it. */
+static Outcome take(Reader *self, Ring *ring, uint64_t number, bool newest, PyObject **message, uint64_t *stamp) {
+    Outcome outcome = check_slot(self, ring, number);
+    if (outcome != FOUND)
+        return outcome;
+    const char *slot = slot_of(ring, number), *data = slot + SLOT_HEADER;
+    uint64_t hash;
+    uint32_t length, kind;
+    memcpy(stamp, slot + SLOT_STAMP, 8);
+    memcpy(&hash, slot + SLOT_HASH, 8);
+    memcpy(&length, slot + SLOT_LENGTH, 4);
+    memcpy(&kind, slot + SLOT_KIND, 4);
+    if (length > ring->stride - SLOT_HEADER) {
+        if (!still_whole(ring, number))
+            return OVERWRITTEN;
+        return damaged(self, ring, "the length of message %llu is wrong", number);
+    }
+    char small[ON_STACK], *copy = small;
+    PyObject *array = NULL;
+    if (kind == KIND_ARRAY) { /* the array keeps the copy as its memory */
+        if (!(array = PyByteArray_FromStringAndSize(NULL, length)))
+            return FAILED;
+        copy = PyByteArray_AS_STRING(array);
+    } else if (length > ON_STACK && !(copy = PyMem_Malloc(length))) {
+        PyErr_NoMemory();
+        return FAILED;
+    }
+    memcpy(copy, data, length);
+    Outcome result = OVERWRITTEN;
+    if (still_whole(ring, number)) {
+        if (newest) {
+            for (Py_ssize_t i = 0; i < self->count; i++)
+                if (self->rings[i].end > self->rings[i].cursor)
+                    self->rings[i].cursor = self->rings[i].end;
+        } else {
+            ring->cursor = number + 1;
+        }
+        if (*stamp > self->last_stamp)
+            self->last_stamp = *stamp;
+        /* From here on Python code may run and the rings may change. */
+        if (self->dropped && !self->told && tell_drop(self) < 0)
+            result = FAILED;
+        else
+            result = (*message = decode(self, kind, hash, copy, length, array)) ? FOUND : FAILED;
+    }
+    Py_XDECREF(array);
+    if (!array && copy != small)
+        PyMem_Free(copy);
+    return result;
+}
+
+static Outcome receive(Reader *self, PyObject **message, uint64_t *stamp) {
+    for (;;) {
+        Ring *ring;
+        Outcome outcome = oldest(self, &ring);
+        if (outcome == FOUND)
+            outcome = take(self, ring, ring->cursor, false, message, stamp);
+        if (outcome != OVERWRITTEN)
+            return outcome;
+    }
+}
+
+static PyObject *Reader_recv(Reader *self, PyObject *Py_UNUSED(ignored)) {
+    PyObject *message = NULL;
+    uint64_t stamp;
+    if (refresh(self) < 0)
+        return NULL;
+    Outcome outcome = receive(self, &message, &stamp);
+    if (outcome == NOTHING)
+        Py_RETURN_NONE;
+    return outcome == FOUND ? message : NULL;
+}
+
+static PyObject *Reader_recv_stamped(Reader *self, PyObject *Py_UNUSED(ignored)) {
+    PyObject *message = NULL;
+    uint64_t stamp = 0;
+    if (refresh(self) < 0)
+        return NULL;
+    Outcome outcome = receive(self, &message, &stamp);
+    if (outcome == NOTHING)
+        Py_RETURN_NONE;
+    return outcome == FOUND ? Py_BuildValue("(NK)", message, (unsigned long long)stamp) : NULL;
+}
+
+static uint64_t count_unread(Reader *self) {
+    uint64_t total = 0;
+    for (Py_ssize_t i = 0; i < self->count; i++) {
+        const Ring *ring = &self->rings[i];
+        uint64_t end = load_acquire((const char *)ring->memory.buf + RING_NEXT);
+        uint64_t from = ring->cursor > ring->base ? ring->cursor : ring->base;
+        if (end > from)
+            total += end - from > ring->limit ? ring->limit : end - from;
+    }
+    return total > self->depth ? self->depth : total;
+}
+
+static PyObject *Reader_unread(Reader *self, PyObject *Py_UNUSED(ignored)) {
+    return refresh(self) < 0 ? NULL : PyLong_FromUnsignedLongLong(count_unread(self));
+}
+
+static PyObject *Reader_recv_all(Reader *self, PyObject *Py_UNUSED(ignored)) {
+    if (refresh(self) < 0)
+        return NULL;
+    uint64_t stamp, count = count_unread(self);
+    PyObject *list = PyList_New(0);
+    while (list && count--) {
+        PyObject *message = NULL;
+        Outcome outcome = receive(self, &message, &stamp);
+        if (outcome == NOTHING)
+            break;
+        if (outcome != FOUND || PyList_Append(list, message) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(message);
+    }
+    return list;
+}
+
+static PyObject *Reader_latest(Reader *self, PyObject *Py_UNUSED(ignored)) {
+    if (refresh(self) < 0)
+        return NULL;
+    for (;;) {
+        Ring *best = NULL;
+        Outcome outcome = NOTHING;
+        for (Py_ssize_t i = 0; i < self->count; i++) {
+            Ring *ring = &self->rings[i];
+            ring->end = load_acquire((const char *)ring->memory.buf + RING_NEXT);
+            if (ring->end <= ring->cursor)
+                continue;
+            outcome = read_stamp(self, ring, ring->end - 1, &ring->stamp);
+            if (outcome != FOUND)
+                break;
+            if (!best || ring->stamp >= best->stamp)
+                best = ring;
+        }
+        PyObject *message = NULL;
+        uint64_t stamp;
+        if (outcome != FAILED && outcome != OVERWRITTEN) {
+            if (!best)
+                Py_RETURN_NONE;
+            outcome = take(self, best, best->end - 1, true, &message, &stamp);
+        }
+        if (outcome != OVERWRITTEN)
+            return outcome == FOUND ? message : NULL;
+    }
+}
+
+static PyObject *Reader_peek_stamp(Reader *self, PyObject *Py_UNUSED(ignored)) {
+    if (refresh(self) < 0)
+        return NULL;
+    for (;;) {
+        Ring *ring;
+        uint64_t stamp = 0;
+        Outcome outcome = oldest(self, &ring);
+        if (outcome == FOUND)
+            outcome = read_stamp(self, ring, ring->cursor, &stamp);
+        if (outcome == NOTHING)
+            Py_RETURN_NONE;
+        if (outcome == FOUND)
+            return PyLong_FromUnsignedLongLong(stamp);
+        if (outcome == FAILED)
+            return NULL;
+    }
+}
+
+static PyObject *Reader_discard_before(Reader *self, PyObject *arg) {
+    unsigned long long limit = PyLong_AsUnsignedLongLong(arg);
+    if (limit == (unsigned long long)-1 && PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_OverflowError))
+            return NULL;
+        PyErr_Clear();
+        limit = 0; /* before the clock's beginning there is nothing */
+    }
+    if (refresh(self) < 0)
+        return NULL;
+    unsigned long long count = 0;
+    for (;;) {
+        Ring *ring;
+        uint64_t stamp = 0;
+        Outcome outcome = oldest(self, &ring);
+        if (outcome == FOUND)
+            outcome = read_stamp(self, ring, ring->cursor, &stamp);
+        if (outcome == FAILED)
+            return NULL;
+        if (outcome == OVERWRITTEN)
+            continue;
+        if (outcome == NOTHING || stamp >= limit)
+            return PyLong_FromUnsignedLongLong(count);
+        ring->cursor++;
+        count++;
+        if (stamp > self->last_stamp)
+            self->last_stamp = stamp;
+    }
+}
+
+static PyObject *Reader_close(Reader *self, PyObject *Py_UNUSED(ignored)) {
+    drop_rings(self);
+    PyBuffer_Release(&self->control);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef Reader_methods[] = {
+    {"attach", (PyCFunction)Reader_attach, METH_VARARGS, "Read this ring too, from message cursor on."},
+    {"replace", (PyCFunction)Reader_replace, METH_VARARGS, "Read the next part of a publisher's ring."},
+    {"detach", (PyCFunction)Reader_detach, METH_O, "Read this publisher no more."},
+    {"rings", (PyCFunction)Reader_rings, METH_NOARGS, "Return (publisher, cursor, next, closed) of each ring."},
+    {"recv", (PyCFunction)Reader_recv, METH_NOARGS, "Return the next unread message, or None."},
+    {"recv_stamped", (PyCFunction)Reader_recv_stamped, METH_NOARGS,
+     "Return the next unread message and its stamp (monotonic ns), or None."},
+    {"recv_all", (PyCFunction)Reader_recv_all, METH_NOARGS, "Return every message that is unread now, in order."},
+    {"latest", (PyCFunction)Reader_latest, METH_NOARGS, "Return the newest unread message and skip the older ones."},
+    {"unread", (PyCFunction)Reader_unread, METH_NOARGS, "Return how many messages can be received now."},
+    {"peek_stamp", (PyCFunction)Reader_peek_stamp, METH_NOARGS,
+     "Return the stamp of the message that recv would return, or None."},
+    {"discard_before", (PyCFunction)Reader_discard_before, METH_O,
+     "Skip unread messages with an older stamp; return how many."},
+    {"close", (PyCFunction)Reader_close, METH_NOARGS, "Let go of the memory."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef Reader_members[] = {
+    {"dropped", T_ULONGLONG, offsetof(Reader, dropped), READONLY, "messages lost"},
+    {"last_stamp", T_ULONGLONG, offsetof(Reader, last_stamp), READONLY, "newest stamp received or skipped"},
+    {NULL, 0, 0, 0, NULL},
+};
+
+PyTypeObject Reader_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "horus.bus._core.Reader",
+    .tp_basicsize = sizeof(Reader),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "The reading end: a cursor in each publisher's ring.",
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)Reader_init,
+    .tp_dealloc = (destructor)Reader_dealloc,
+    .tp_traverse = (traverseproc)Reader_traverse,
+    .tp_clear = (inquiry)Reader_clear,
+    .tp_methods = Reader_methods,
+    .tp_members = Reader_members,
+};
+

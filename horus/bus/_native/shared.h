@@ -1,0 +1,106 @@
+/* What the parts of the native core share: the layout's numbers, words in shared memory, the two codecs.
+ *
+ * The core is one writer and one reader on the layout of ../LAYOUT.md. Everything that happens once (opening, growing,
+ * finding rings, errors in words) is Python, in ../topic.py; here is what happens once a message. Its twin in Python is
+ * ../pure.py.
+ */
+#ifndef HORUS_SHARED_H
+#define HORUS_SHARED_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the layout is little-endian; use the pure core on this machine"
+#endif
+
+/* The numbers of layout.py; a test compares them. */
+#define CONTROL_SIZE 8192
+#define CONTROL_GENERATION 24
+#define CONTROL_DEPTH 32
+#define CONTROL_READERS 36
+#define CONTROL_WAITING 256
+#define MAX_READERS 256
+#define RING_BASE 48
+#define RING_NEXT 64
+#define RING_CLOSED 128
+#define RING_HEADER 192
+#define SLOT_SEQUENCE 0
+#define SLOT_STAMP 8
+#define SLOT_HASH 16
+#define SLOT_LENGTH 24
+#define SLOT_KIND 28
+#define SLOT_HEADER 32
+#define KIND_STRUCT 1
+#define KIND_MSGPACK 2
+#define KIND_ARRAY 3
+
+#define ON_STACK 2048 /* messages up to this size are copied to the stack before they are decoded */
+#define MAX_PARTS 4
+
+/* ---- words in shared memory ------------------------------------------------------------- */
+
+static inline uint64_t load_acquire(const char *at) {
+    return atomic_load_explicit((const _Atomic uint64_t *)at, memory_order_acquire);
+}
+static inline uint64_t load_relaxed(const char *at) {
+    return atomic_load_explicit((const _Atomic uint64_t *)at, memory_order_relaxed);
+}
+static inline uint32_t load_half(const char *at) {
+    return atomic_load_explicit((const _Atomic uint32_t *)at, memory_order_relaxed);
+}
+static inline void store_release(char *at, uint64_t value) {
+    atomic_store_explicit((_Atomic uint64_t *)at, value, memory_order_release);
+}
+
+static inline uint64_t monotonic_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* ---- declared messages (declared.c) ----------------------------------------------------- */
+
+typedef struct Field Field;
+
+/* What the core knows of a message class: its MessageSpec, and where its slots lie. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *spec;
+    PyTypeObject *cls;
+    uint64_t hash;
+    uint32_t size;
+    bool direct; /* fields are packed and unpacked here; else by the spec's own methods */
+    bool gaps;
+    Py_ssize_t count;
+    Field *fields;
+} Layout;
+
+extern PyTypeObject Layout_Type, Writer_Type, Reader_Type;
+
+int declared_init(void);
+Layout *new_layout(PyObject *spec);
+Layout *layout_of(PyTypeObject *cls);
+bool pack_direct(const Layout *layout, PyObject *message, char *to);
+PyObject *unpack_direct(const Layout *layout, const char *from);
+
+/* ---- MessagePack (plain.c) -------------------------------------------------------------- */
+
+typedef struct {
+    char *data;
+    size_t size, room;
+} Buffer;
+
+bool plain_encode(Buffer *out, PyObject *value);
+PyObject *plain_decode(const char *data, size_t size);
+
+#define KEEP(name) (Py_INCREF(name), self->name = name)
+
+#endif

@@ -1,0 +1,294 @@
+/* The writing end of a publisher's ring.
+ *
+ * While a slot is being written no Python code runs, so threads that share a writer take turns by the GIL.
+ */
+#include "shared.h"
+
+typedef struct {
+    PyObject_HEAD
+    Py_buffer control, ring;
+    PyObject *declared; /* Layout or NULL */
+    PyObject *last;     /* Layout of the last declared message on an undeclared topic, or NULL */
+    PyObject *encode, *refuse, *pack_slowly, *grow, *wake;
+    Buffer plain; /* MessagePack is made here before it is known to fit */
+    uint64_t mask, next;
+    int64_t capacity; /* -1: no ring */
+    uint32_t stride, depth;
+} Writer;
+
+static int Writer_init(Writer *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"control", "spec", "encode", "refuse", "pack_slowly", "grow", "wake", NULL};
+    PyObject *spec, *encode, *refuse, *pack_slowly, *grow, *wake;
+    Py_buffer control;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "w*OOOOOO", names, &control, &spec, &encode, &refuse,
+                                     &pack_slowly, &grow, &wake))
+        return -1;
+    if (control.len < CONTROL_SIZE || self->control.obj) {
+        PyBuffer_Release(&control);
+        PyErr_SetString(PyExc_ValueError, "not a control file");
+        return -1;
+    }
+    self->control = control;
+    self->capacity = -1;
+    if (spec != Py_None && !(self->declared = (PyObject *)new_layout(spec)))
+        return -1;
+    KEEP(encode), KEEP(refuse), KEEP(pack_slowly), KEEP(grow), KEEP(wake);
+    return 0;
+}
+
+static int Writer_traverse(Writer *self, visitproc visit, void *arg) {
+    Py_VISIT(self->control.obj); Py_VISIT(self->ring.obj);
+    Py_VISIT(self->encode); Py_VISIT(self->refuse);
+    Py_VISIT(self->pack_slowly); Py_VISIT(self->grow); Py_VISIT(self->wake);
+    return 0;
+}
+
+static int Writer_clear(Writer *self) {
+    self->capacity = -1;
+    PyBuffer_Release(&self->control), PyBuffer_Release(&self->ring);
+    Py_CLEAR(self->declared); Py_CLEAR(self->last);
+    Py_CLEAR(self->encode); Py_CLEAR(self->refuse);
+    Py_CLEAR(self->pack_slowly); Py_CLEAR(self->grow); Py_CLEAR(self->wake);
+    return 0;
+}
+
+static void Writer_dealloc(Writer *self) {
+    PyObject_GC_UnTrack(self);
+    Writer_clear(self);
+    PyMem_Free(self->plain.data);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyObject *Writer_attach(Writer *self, PyObject *args) {
+    Py_buffer ring;
+    unsigned int slots, stride, depth;
+    unsigned long long next;
+    if (!PyArg_ParseTuple(args, "w*IIKI", &ring, &slots, &stride, &next, &depth))
+        return NULL;
+    if (slots == 0 || (slots & (slots - 1)) || stride <= SLOT_HEADER || stride % 64 ||
+        (uint64_t)ring.len < RING_HEADER + (uint64_t)slots * stride) {
+        PyBuffer_Release(&ring);
+        PyErr_SetString(PyExc_ValueError, "not a ring of this shape");
+        return NULL;
+    }
+    PyBuffer_Release(&self->ring);
+    self->ring = ring;
+    self->mask = slots - 1;
+    self->stride = stride;
+    self->capacity = (int64_t)stride - SLOT_HEADER;
+    self->depth = depth;
+    self->next = next;
+    Py_RETURN_NONE;
+}
+
+static PyObject *Writer_detach(Writer *self, PyObject *Py_UNUSED(ignored)) {
+    self->capacity = -1;
+    self->next = 0;
+    Py_RETURN_NONE;
+}
+
+static PyObject *Writer_close(Writer *self, PyObject *Py_UNUSED(ignored)) {
+    self->capacity = -1;
+    PyBuffer_Release(&self->ring);
+    PyBuffer_Release(&self->control);
+    Py_RETURN_NONE;
+}
+
+/* Make sure that a payload of this size has a slot; Python code may run. */
+static int make_room(Writer *self, int64_t size) {
+    while (size > self->capacity || load_half((char *)self->control.buf + CONTROL_DEPTH) > self->depth) {
+        PyObject *done = PyObject_CallFunction(self->grow, "L", (long long)size);
+        if (!done)
+            return -1;
+        Py_DECREF(done);
+    }
+    return 0;
+}
+
+static inline char *begin(Writer *self) {
+    char *slot = (char *)self->ring.buf + RING_HEADER + (self->next & self->mask) * self->stride;
+    store_release(slot, 2 * self->next + 1);
+    atomic_thread_fence(memory_order_release);
+    return slot;
+}
+
+static inline void describe(char *slot, uint64_t stamp, uint64_t hash, uint32_t length, uint32_t kind) {
+    memcpy(slot + SLOT_STAMP, &stamp, 8);
+    memcpy(slot + SLOT_HASH, &hash, 8);
+    memcpy(slot + SLOT_LENGTH, &length, 4);
+    memcpy(slot + SLOT_KIND, &kind, 4);
+}
+
+/* Publish what was written, and wake who waits; Python code may run. */
+static PyObject *publish(Writer *self, char *slot) {
+    store_release(slot, 2 * self->next + 2);
+    store_release((char *)self->ring.buf + RING_NEXT, self->next + 1);
+    self->next++;
+    atomic_thread_fence(memory_order_seq_cst);
+    const char *control = self->control.buf;
+    uint32_t readers = load_half(control + CONTROL_READERS);
+    if (readers > MAX_READERS)
+        readers = MAX_READERS;
+    for (uint32_t i = 0; i < readers; i += 8) {
+        if (load_relaxed(control + CONTROL_WAITING + i)) {
+            PyObject *done = PyObject_CallNoArgs(self->wake);
+            if (!done)
+                return NULL;
+            Py_DECREF(done);
+            break;
+        }
+    }
+    Py_RETURN_TRUE;
+}
+
+static PyObject *send_parts(Writer *self, PyObject *const *parts, Py_ssize_t count, uint32_t kind, uint64_t hash,
+                            uint64_t stamp) {
+    Py_buffer views[MAX_PARTS];
+    Py_ssize_t held = 0;
+    int64_t size = 0;
+    PyObject *result = NULL;
+    for (; held < count; held++) {
+        if (PyObject_GetBuffer(parts[held], &views[held], PyBUF_SIMPLE) < 0)
+            goto done;
+        size += views[held].len;
+    }
+    if (make_room(self, size) < 0)
+        goto done;
+    char *slot = begin(self), *to = slot + SLOT_HEADER;
+    describe(slot, stamp ? stamp : monotonic_ns(), hash, (uint32_t)size, kind);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        memcpy(to, views[i].buf, (size_t)views[i].len);
+        to += views[i].len;
+    }
+    result = publish(self, slot);
+done:
+    while (held-- > 0)
+        PyBuffer_Release(&views[held]);
+    return result;
+}
+
+/* Send what plain_encode has made; a grow in between may let another thread send, so it is copied out first. */
+static PyObject *send_plain(Writer *self, uint64_t stamp) {
+    size_t size = self->plain.size;
+    if ((int64_t)size > self->capacity || load_half((char *)self->control.buf + CONTROL_DEPTH) > self->depth) {
+        PyObject *payload = PyBytes_FromStringAndSize(self->plain.data, (Py_ssize_t)size);
+        PyObject *result = payload ? send_parts(self, &payload, 1, KIND_MSGPACK, 0, stamp) : NULL;
+        Py_XDECREF(payload);
+        return result;
+    }
+    char *slot = begin(self);
+    describe(slot, stamp ? stamp : monotonic_ns(), 0, (uint32_t)size, KIND_MSGPACK);
+    memcpy(slot + SLOT_HEADER, self->plain.data, size);
+    return publish(self, slot);
+}
+
+static PyObject *send_struct(Writer *self, Layout *layout, PyObject *message, uint64_t stamp) {
+    if (layout->direct) {
+        if (make_room(self, layout->size) < 0)
+            return NULL;
+        char *slot = begin(self);
+        if (pack_direct(layout, message, slot + SLOT_HEADER)) {
+            describe(slot, stamp ? stamp : monotonic_ns(), layout->hash, layout->size, KIND_STRUCT);
+            return publish(self, slot);
+        }
+        /* The slot stays marked as unfinished; the next message takes the same one. */
+    }
+    PyObject *payload = PyObject_CallFunctionObjArgs(self->pack_slowly, layout->spec, message, NULL);
+    if (!payload)
+        return NULL;
+    PyObject *result = send_parts(self, &payload, 1, KIND_STRUCT, layout->hash, stamp);
+    Py_DECREF(payload);
+    return result;
+}
+
+static PyObject *send_encoded(Writer *self, PyObject *message, uint64_t stamp) {
+    PyObject *encoded = PyObject_CallOneArg(self->encode, message);
+    if (!encoded)
+        return NULL;
+    PyObject *parts, *result = NULL;
+    unsigned int kind;
+    if (PyArg_ParseTuple(encoded, "IO!", &kind, &PyTuple_Type, &parts)) {
+        Py_ssize_t count = PyTuple_GET_SIZE(parts);
+        if (count > MAX_PARTS)
+            PyErr_SetString(PyExc_ValueError, "too many parts");
+        else
+            result = send_parts(self, &PyTuple_GET_ITEM(parts, 0), count, kind, 0, stamp);
+    }
+    Py_DECREF(encoded);
+    return result;
+}
+
+static PyObject *Writer_send(Writer *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    PyObject *given = NULL;
+    if (count == 2 && !names) {
+        given = args[1];
+    } else if (names) {
+        if (count != 1 || PyTuple_GET_SIZE(names) != 1 ||
+            PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "stamp_ns")) {
+            PyErr_SetString(PyExc_TypeError, "send() takes a message and stamp_ns");
+            return NULL;
+        }
+        given = args[1];
+    } else if (count != 1) {
+        PyErr_SetString(PyExc_TypeError, "send() takes a message and stamp_ns");
+        return NULL;
+    }
+    uint64_t stamp = 0;
+    if (given && given != Py_None) {
+        stamp = PyLong_AsUnsignedLongLong(given);
+        if (stamp == (uint64_t)-1 && PyErr_Occurred())
+            return NULL;
+    }
+    PyObject *message = args[0];
+    PyTypeObject *type = Py_TYPE(message);
+    Layout *layout = (Layout *)(self->declared ? self->declared : self->last);
+    if (layout && type == layout->cls)
+        return send_struct(self, layout, message, stamp);
+    if (!self->refuse) {
+        PyErr_SetString(PyExc_ValueError, "this writer is gone");
+        return NULL;
+    }
+    if (self->declared)
+        return PyObject_CallOneArg(self->refuse, message);
+    self->plain.size = 0;
+    if (plain_encode(&self->plain, message))
+        return send_plain(self, stamp);
+    layout = layout_of(type);
+    if (layout) {
+        Py_INCREF(layout);
+        Py_XSETREF(self->last, (PyObject *)layout);
+        return send_struct(self, layout, message, stamp);
+    }
+    if (PyErr_Occurred())
+        return NULL;
+    return send_encoded(self, message, stamp);
+}
+
+static PyMethodDef Writer_methods[] = {
+    {"attach", (PyCFunction)Writer_attach, METH_VARARGS, "Write into this ring from now on."},
+    {"detach", (PyCFunction)Writer_detach, METH_NOARGS, "Write nowhere until attach: the next send asks for a ring."},
+    {"send", (PyCFunction)(void (*)(void))Writer_send, METH_FASTCALL | METH_KEYWORDS,
+     "send(message, stamp_ns=None)\n--\n\nPut a message on the topic; True once it is there."},
+    {"close", (PyCFunction)Writer_close, METH_NOARGS, "Let go of the memory."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef Writer_members[] = {
+    {"next", T_ULONGLONG, offsetof(Writer, next), READONLY, "number of the next message"},
+    {NULL, 0, 0, 0, NULL},
+};
+
+PyTypeObject Writer_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "horus.bus._core.Writer",
+    .tp_basicsize = sizeof(Writer),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "The writing end of a publisher's ring.",
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)Writer_init,
+    .tp_dealloc = (destructor)Writer_dealloc,
+    .tp_traverse = (traverseproc)Writer_traverse,
+    .tp_clear = (inquiry)Writer_clear,
+    .tp_methods = Writer_methods,
+    .tp_members = Writer_members,
+};
+
