@@ -1,4 +1,4 @@
-"""The bytes on the bus: MessagePack as others write it, and nothing that damage could do harm with."""
+"""The bytes on the bus: MessagePack as others write it, and nothing that could do harm."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ Layout *layout_of(PyTypeObject *cls) {
     return layout;
 }
 
-/* Put one value at `to`; false when it is not exactly of the plain type, which the slow way then judges. */
+/* Put one value at `to`; false when it is not of the plain type, which the slow way then judges. */
 static inline bool put(char code, uint8_t width, PyObject *value, char *to) {
     if (code == 'd') {
         double number;
@@ -201,7 +201,7 @@ static inline bool put(char code, uint8_t width, PyObject *value, char *to) {
         *to = value == Py_True;
         return true;
     }
-    if (!PyLong_CheckExact(value))
+    if (!PyLong_Check(value)) /* an IntEnum is one */
         return false;
     if (code == 'u' && width == 8) {
         unsigned long long number = PyLong_AsUnsignedLongLong(value);

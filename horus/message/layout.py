@@ -1,0 +1,145 @@
+"""The memory layout of a message type: where each field lies, and the number that identifies it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from horus.errors import MessageTypeError
+from horus.message.annotations import SIZES, Kind
+
+if TYPE_CHECKING:
+    import numpy as np
+    from typing_extensions import Buffer
+
+NAME_LIMIT = 64
+"""Bytes of UTF-8 that a type's name may have."""
+
+_NAME = re.compile(r"[\w.:/-]+")
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """One field of a message: what it holds and where it lies.
+
+    ``kind`` is ``scalar`` (one number), ``array`` (``count`` numbers), ``vararray`` (a u32 with
+    the number of elements at ``offset``, then room for ``count`` elements at ``data_offset``)
+    or ``str`` (``count`` bytes of UTF-8, filled up with NUL). ``code`` is the element: ``?``,
+    ``i1``...``u8``, ``f4``, ``f8``, or ``S`` for text. Offsets are bytes from the message's start.
+    """
+
+    name: str
+    kind: Kind
+    code: str
+    offset: int
+    count: int
+    data_offset: int
+
+    @property
+    def end(self) -> int:
+        """The offset of the first byte after the field."""
+        return self.data_offset + self.count * SIZES[self.code]
+
+
+def _aligned(offset: int, alignment: int) -> int:
+    return -(-offset // alignment) * alignment
+
+
+def lay_out(shapes: Iterable[tuple[str, Kind, str, int]]) -> tuple[tuple[FieldSpec, ...], int]:
+    """Place fields as a C compiler does; return them and the total size, a multiple of 8."""
+    fields: list[FieldSpec] = []
+    end = 0
+    for name, kind, code, count in shapes:
+        offset = data = _aligned(end, 4 if kind == "vararray" else SIZES[code])
+        if kind == "vararray":
+            data = _aligned(offset + 4, SIZES[code])
+        fields.append(FieldSpec(name, kind, code, offset, count, data))
+        end = fields[-1].end
+    return tuple(fields), max(8, _aligned(end, 8))
+
+
+class MessageSpec:
+    """The layout of one message class, found as ``cls.__horus_spec__``.
+
+    ``hash`` identifies name and layout together and is never 0: two ends of a topic with the
+    same hash understand each other's bytes.
+    """
+
+    def __init__(self, cls: type, name: str, shapes: Iterable[tuple[str, Kind, str, int]]) -> None:
+        if not _NAME.fullmatch(name) or len(name.encode()) > NAME_LIMIT:
+            raise MessageTypeError(
+                f"message {cls.__qualname__}: the name {name!r} cannot be used: "
+                f"up to {NAME_LIMIT} letters, digits and _ . : / - are allowed; "
+                'give another with @message(name="...")'
+            )
+        self.cls: type[Any] = cls
+        self.name = name
+        self.fields, self.size = lay_out(shapes)
+        self.sequences = tuple(f for f in self.fields if f.kind in ("array", "vararray"))
+        digest = blake2b(self.layout_text().encode(), digest_size=8).digest()
+        self.hash = int.from_bytes(digest, "little") or 1
+
+    def __repr__(self) -> str:
+        return f"<MessageSpec {self.name} {self.size} bytes {self.hash:#018x}>"
+
+    def layout_text(self) -> str:
+        """Return the text that `hash` is taken of: the name, the size, and every field."""
+        rows = [f"{self.name} {self.size}"]
+        rows += [
+            f"{f.name} {f.kind} {f.code} {f.count} {f.offset} {f.data_offset}" for f in self.fields
+        ]
+        return "\n".join(rows)
+
+    def used_size(self, message: object) -> int:
+        """Return how many bytes of `size` a message needs, at present all of them."""
+        return self.size
+
+    @cached_property
+    def pack_into(self) -> Callable[[Buffer, int, object], None]:
+        """The function ``(buffer, offset, message)`` that writes a message, compiled once.
+
+        It raises `MessageTypeError` naming the field that does not fit; the bytes are then
+        undefined. Padding and unused elements are written as zeros.
+        """
+        from horus.message.packing import compile_pack
+
+        return compile_pack(self)
+
+    @cached_property
+    def unpack_from(self) -> Callable[[Buffer, int], Any]:
+        """The function ``(buffer, offset) -> message`` that reads a message, compiled once.
+
+        Whatever the bytes are, it gives a message or raises ``ValueError`` naming the field.
+        ``__init__`` and ``__post_init__`` are not called; nothing refers to the buffer afterwards.
+        """
+        from horus.message.packing import compile_unpack
+
+        return compile_unpack(self)
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """The same layout as a numpy type; a `VarArray` field is ``<name>_count`` and ``<name>``.
+
+        `numpy.frombuffer` with it turns a recording into columns without reading it in Python.
+        """
+        import numpy as np
+
+        names, formats, offsets = [], [], []
+        for f in self.fields:
+            code = f.code if f.code == "?" else f"<{f.code}"
+            if f.kind == "vararray":
+                names.append(f"{f.name}_count")
+                formats.append("<u4")
+                offsets.append(f.offset)
+            names.append(f.name)
+            offsets.append(f.data_offset)
+            if f.kind == "str":
+                formats.append(f"S{f.count}")
+            else:
+                formats.append(code if f.kind == "scalar" else f"({f.count},){code}")
+        layout = {"names": names, "formats": formats, "offsets": offsets, "itemsize": self.size}
+        return np.dtype(layout)  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,77 @@
+"""Emergency stop, diagnostics and signs of life."""
+
+from enum import IntEnum
+from typing import Annotated
+
+from horus.message import Str, UInt8, UInt64, clip_text, message
+from horus.msgs._base import Stamped
+
+__all__ = ["DiagnosticLevel", "DiagnosticStatus", "EmergencyStop", "Heartbeat"]
+
+
+@message
+class EmergencyStop(Stamped):
+    """Whether everything that moves must stand still.
+
+    Engaged unless said otherwise. Words that are too long are cut, so that a stop always goes out.
+    """
+
+    engaged: bool = True
+    """No unit: True when everything must stop and stay stopped."""
+
+    reason: Annotated[str, Str(128)] = ""
+    """No unit: why, for people."""
+
+    source: Annotated[str, Str(64)] = ""
+    """No unit: the node, button or device that says so."""
+
+    def __post_init__(self) -> None:
+        self.reason = clip_text(self.reason, 128)
+        self.source = clip_text(self.source, 64)
+
+
+class DiagnosticLevel(IntEnum):
+    """How serious a diagnosis is."""
+
+    OK = 0
+    WARNING = 1
+    ERROR = 2
+    STALE = 3
+    """Nothing has been heard for too long."""
+
+
+@message
+class DiagnosticStatus(Stamped):
+    """How a part of the robot is. A message text that is too long is cut."""
+
+    level: UInt8 = DiagnosticLevel.OK
+    """No unit: a `DiagnosticLevel`."""
+
+    name: Annotated[str, Str(64)] = ""
+    """No unit: the part, such as ``imu`` or ``left_wheel``."""
+
+    message: Annotated[str, Str(256)] = ""
+    """No unit: what is the matter, for people."""
+
+    hardware_id: Annotated[str, Str(64)] = ""
+    """No unit: the device itself, such as its serial number or its place on the bus."""
+
+    def __post_init__(self) -> None:
+        self.message = clip_text(self.message, 256)
+
+
+@message
+class Heartbeat(Stamped):
+    """A sign of life."""
+
+    node: Annotated[str, Str(64)] = ""
+    """No unit: the name of the node that is alive."""
+
+    sequence: UInt64 = 0
+    """No unit: counts up by one with every heartbeat."""
+
+    uptime: float = 0.0
+    """s: since the node started."""
+
+    state: Annotated[str, Str(16)] = ""
+    """No unit: the value of the node's `NodeState`, such as ``running``."""

@@ -1,0 +1,115 @@
+"""What a user writes, and every type checker must accept; it also runs."""
+
+from __future__ import annotations
+
+from dataclasses import field, replace
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+
+import horus
+from horus.message import (
+    EMPTY,
+    Array,
+    Float32,
+    Int32Array,
+    MessageSpec,
+    Str,
+    UInt8,
+    UInt16,
+    VarArray,
+    message,
+    spec_for_hash,
+    spec_of,
+)
+from horus.msgs import (
+    CmdVel,
+    ControlMode,
+    EmergencyStop,
+    Imu,
+    JointState,
+    LaserScan,
+    MotorCommand,
+    Odometry,
+    Stamped,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Axis = tuple[float, float, float]
+
+
+@message
+class Wheel:
+    """One wheel, as its encoder sees it."""
+
+    name: Annotated[str, Str(32)]
+    velocity: float = 0.0
+    """rad/s: positive is forward."""
+    gear: UInt8 = 1
+    slip: Float32 = 0.0
+    braked: bool = False
+    axis: Axis = (0.0, 1.0, 0.0)
+    inertia: Annotated[tuple[float, ...], Array("f8", 9)] = (0.0,) * 9
+    ticks: Annotated[Int32Array, VarArray("i4", 64)] = EMPTY
+    noise: Annotated[NDArray[np.float32], VarArray("f4", 64)] = EMPTY
+    serial: UInt16 = field(default=0, compare=False)
+
+    @property
+    def forward(self) -> bool:
+        return self.velocity > 0.0
+
+
+@message(name="acme.Arm")
+class Arm(Stamped):
+    reach: float = 0.0
+
+
+wheel = Wheel("left", 3.0, braked=True, ticks=[1, 2, 3])
+wheel.velocity += 1.5
+wheel.axis = (1.0, 0.0, 0.0)
+wheel.ticks = (4, 5)
+wheel.ticks = np.array([6, 7])
+x, y, z = wheel.axis
+speed: float = wheel.velocity
+gear: int = wheel.gear
+name: str = wheel.name
+inertia: tuple[float, ...] = wheel.inertia
+forward: bool = wheel.forward
+same: bool = wheel == replace(wheel, name="left")
+
+
+@horus.message
+class Leg(Arm):
+    knee: float = 0.0
+
+
+leg = Leg(0.4, knee=1.2, stamp=3.0)
+reach: float = leg.reach
+arm = Arm(0.7, stamp=12.5, mock=True)
+stamped: Stamped = arm
+
+scan = LaserScan(angle_min=-1.5, angle_increment=0.01, ranges=[1.0, 2.5])
+ranges: NDArray[np.float32] = scan.ranges
+nearest: float = float(scan.ranges.min())
+
+joints = JointState("shoulder,elbow", position=[0.1, 0.2])
+names: tuple[str, ...] = joints.joints
+positions: NDArray[np.float64] = joints.position
+
+command = MotorCommand(position=1.0, mode=ControlMode.POSITION)
+idle: bool = command.mode == ControlMode.IDLE
+stop = EmergencyStop(reason="bumper")
+twist = CmdVel(0.5, angular=-0.2)
+imu = Imu(accel_z=9.81, orientation=(0.0, 0.0, 0.0, 1.0))
+odometry = Odometry(position=(1.0, 2.0, 0.0))
+
+spec: MessageSpec | None = spec_of(Wheel)
+assert spec is not None
+buffer = bytearray(spec.size)
+spec.pack_into(buffer, 0, wheel)
+received: Wheel = spec.unpack_from(buffer, 0)
+found: MessageSpec | None = spec_for_hash(spec.hash)
+offsets: list[int] = [f.offset for f in spec.fields]
+columns = np.frombuffer(buffer, spec.dtype)
