@@ -1,0 +1,69 @@
+"""HORUS: drivers, a shared-memory topic bus and a scheduler for robots."""
+
+from typing import TYPE_CHECKING, Any
+
+from horus.errors import (
+    ConfigError,
+    CorruptTopicError,
+    HorusError,
+    MessageTooLargeError,
+    MessageTypeError,
+    SharedMemoryError,
+    TopicError,
+    TopicNameError,
+    TypeMismatchError,
+    UndeclaredTopicError,
+)
+from horus.info import NodeInfo, NodeState
+from horus.message import message
+from horus.node import Node
+from horus.pubsub import Pub, Sub
+from horus.rate import Rate
+from horus.scheduler import Scheduler, run
+
+if TYPE_CHECKING:
+    from horus import msgs
+    from horus.bus import Topic
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConfigError",
+    "CorruptTopicError",
+    "HorusError",
+    "MessageTooLargeError",
+    "MessageTypeError",
+    "Node",
+    "NodeInfo",
+    "NodeState",
+    "Pub",
+    "Rate",
+    "Scheduler",
+    "SharedMemoryError",
+    "Sub",
+    "Topic",
+    "TopicError",
+    "TopicNameError",
+    "TypeMismatchError",
+    "UndeclaredTopicError",
+    "__version__",
+    "message",
+    "msgs",
+    "run",
+]
+
+
+def _load(name: str) -> Any:
+    """Import at its first use what not every program uses: the bus, 28 message types."""
+    import importlib
+
+    if name == "msgs":
+        return importlib.import_module("horus.msgs")
+    if name == "Topic":
+        topic = globals()["Topic"] = importlib.import_module("horus.bus").Topic
+        return topic
+    raise AttributeError(f"module 'horus' has no attribute {name!r}")
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+    __getattr__ = _load

@@ -1,0 +1,189 @@
+"""The loop that ticks nodes: earliest deadline first, on an absolute grid of time.
+
+A tick whose time has passed is skipped and
+counted, so a slow tick never brings a burst after it and no error adds up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from heapq import heapify, heappop, heapreplace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from horus.info import NodeInfo
+from horus.task import Task
+
+if TYPE_CHECKING:
+    from horus.clock import Clock
+
+__all__ = ["Loop"]
+
+#: A sleeping loop looks this often whether it was told to stop.
+SLICE_NS = 20_000_000
+#: A pause shorter than this is waited out awake: the kernel could not wake the thread in time.
+SHORTEST_SLEEP_NS = 20_000
+_FOREVER_NS = 100 * 365 * 86_400 * 1_000_000_000
+# A heap of plain ints, due time above, place in the order below, compares faster than tuples.
+_PLACE_BITS = 20
+_PLACE_MASK = (1 << _PLACE_BITS) - 1
+
+
+class _End(Task):
+    """Due before all others at the end of a run; its tick ends the loop."""
+
+    __slots__ = ()
+
+    def __init__(self, loop: Loop, due: int) -> None:
+        self.node = None
+        self.call = lambda _: loop.stop()
+        self.target = NodeInfo("end", str)
+        self.period = _FOREVER_NS
+        self.origin = due
+        self.turn = 0
+
+
+class Loop:
+    """Ticks its tasks on the thread that calls `run`."""
+
+    def __init__(
+        self, clock: Clock, failed: Callable[[Task, Exception], bool], spin_ns: int = 0
+    ) -> None:
+        self._clock = clock
+        self._failed = failed
+        self._spin_ns = spin_ns
+        self._heap: list[int] = []
+        self._rates: list[tuple[Task, float]] = []
+        self.tasks: list[Task] = []
+        self.attention = False
+        self.stopping = False
+
+    def stop(self) -> None:
+        """End `run` soon; may be called from anywhere, a signal handler too."""
+        self.stopping = True
+        self.attention = True
+
+    def abandon(self) -> None:
+        """Take no more notice of what the tick that does not end may raise later."""
+        self._failed = lambda _task, _error: False
+
+    def set_rate(self, task: Task, hertz: float) -> None:
+        """Change a task's rate; its grid begins anew with its last tick."""
+        self._rates.append((task, hertz))
+        self.attention = True
+
+    def run(self, begin: int, end: int | None) -> None:
+        """Tick until stopped, or until the moment ``end`` (ns) on the clock."""
+        last = _End(self, begin + _FOREVER_NS if end is None else end)
+        places = [last, *(task for task in self._ordered() if task.call is not None)]
+        for task in places[1:]:
+            task.begin(begin)
+        with _fine_sleep():
+            while not self.stopping:
+                self.attention = False
+                if self.stopping:
+                    break  # stop() came between the two lines above
+                self._apply_rates()
+                self._heap = [
+                    (task.due() << _PLACE_BITS) | place
+                    for place, task in enumerate(places)
+                    if task.call is not None
+                ]
+                heapify(self._heap)
+                self._run(places)
+
+    def _ordered(self) -> list[Task]:
+        return sorted(self.tasks, key=lambda task: task.order)
+
+    def _run(self, places: list[Task]) -> None:
+        """Tick until something wants attention."""
+        heap, clock = self._heap, self._clock.monotonic_ns
+        while not self.attention:
+            key = heap[0]
+            start = clock()
+            if start < key >> _PLACE_BITS:
+                self._sleep_until(key >> _PLACE_BITS)
+                if self.attention:
+                    return
+                start = clock()
+            task = places[key & _PLACE_MASK]
+            info = task.target
+            try:
+                task.call(task.node)  # type: ignore[misc]
+            except Exception as error:
+                info._ticked(clock() - start)
+                info._failed += 1
+                if not self._failed(task, error):
+                    task.call = None
+                    heappop(heap)
+                    continue
+                end = clock()
+            else:
+                end = clock()
+                duration = end - start
+                info._ticks += 1
+                info._total_ns += duration
+                info._last_ns = duration
+                if duration > info._max_ns:
+                    info._max_ns = duration
+                if duration < info._min_ns:
+                    info._min_ns = duration
+            task.turn = turn = task.turn + 1
+            due = task.origin + int(turn * task.period + 0.5)
+            if due < end:
+                turn = -int((task.origin - end) // task.period)  # the first one not passed yet
+                info._overruns += turn - task.turn
+                task.turn = turn
+                due = task.origin + int(turn * task.period + 0.5)
+            heapreplace(heap, (due << _PLACE_BITS) | (key & _PLACE_MASK))
+
+    def tick_once(self) -> None:
+        """Tick every task once, now, in order, on the calling thread."""
+        clock = self._clock.monotonic_ns
+        for task in self._ordered():
+            if task.call is None or self.stopping:
+                continue
+            info, start = task.target, clock()
+            try:
+                task.call(task.node)
+            except Exception as error:
+                info._ticked(clock() - start)
+                info._failed += 1
+                if not self._failed(task, error):
+                    task.call = None
+            else:
+                info._ticked(clock() - start)
+
+    def _sleep_until(self, due: int) -> None:
+        clock, sleep, wake = self._clock.monotonic_ns, self._clock.sleep, due - self._spin_ns
+        before, now = 0, clock()
+        while now < due and not self.attention:
+            if wake - now >= SHORTEST_SLEEP_NS:
+                sleep(min(wake - now, SLICE_NS) * 1e-9)
+            elif now == before:
+                sleep(0.0)  # a clock that a test moves stands still otherwise
+            before, now = now, clock()
+
+    def _apply_rates(self) -> None:
+        rates, self._rates = self._rates, []
+        for task, hertz in rates:
+            task.set_rate(hertz, self._clock.monotonic_ns())
+
+
+@contextlib.contextmanager
+def _fine_sleep() -> Iterator[None]:
+    """Let the kernel end this thread's sleeps on time: its default is to be up to 50 µs late."""
+    slack = Path(f"/proc/{threading.get_native_id()}/timerslack_ns")
+    try:
+        before = slack.read_text()
+        slack.write_text("1")
+    except OSError:  # not Linux, or not allowed: a little later, then
+        before = ""
+    try:
+        yield
+    finally:
+        if before:
+            with contextlib.suppress(OSError):
+                slack.write_text(before)

@@ -1,0 +1,288 @@
+"""`Node`: a named piece of a robot's program that ticks at a rate and talks over topics."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from horus.callbacks import Callbacks
+from horus.ends import Ends
+from horus.errors import did_you_mean
+from horus.info import NodeInfo
+from horus.pubsub import Pub, Pubs, Sub, Subs, declared
+
+if TYPE_CHECKING:
+    import logging
+
+    from horus.scheduler import Scheduler
+
+__all__ = ["FailurePolicy", "Node"]
+
+FailurePolicy = Literal["fatal", "restart", "skip", "ignore"]
+_POLICIES = ("fatal", "restart", "skip", "ignore")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-/]{0,63}")
+_SLOWEST = 1e-6  # Hz: once in 11 days
+_N = TypeVar("_N", bound="Node")  # a subclass's functions take that subclass
+
+
+class Node:
+    """A named piece of a robot's program: functions called at a rate, topics in and out.
+
+    Args:
+        name: letters, digits and ``_ - . /``, at most 64; without one, ``node_`` and 8 hex digits.
+        pubs: topics it publishes: a name, a `Pub`, or a list of them.
+        subs: topics it subscribes to: a name, a `Sub`, or a list of them.
+        tick: called with the node at each tick; may be ``async def``, as may the next three.
+        rate: ticks a second, in Hz.
+        init: called with the node before the first tick.
+        shutdown: called with the node after the last tick, on every kind of stop.
+        on_error: called with the node and the exception when a tick raised; the node goes on.
+        thread: give the node a thread of its own, because its tick blocks.
+        order: which of several nodes due together goes first: the lower one.
+        failure_policy: what an exception without ``on_error`` does. ``"fatal"``: the run ends and
+            raises it. ``"restart"``: shutdown, a pause (``restart_delay`` seconds, doubled each
+            time), init again; after ``max_restarts`` in a row it is fatal. ``"skip"``: logged, the
+            next tick comes as usual; 5 in a row rest the node for 1 s. ``"ignore"``: counted, the
+            first one logged.
+
+    Topics are opened when the node is added to a scheduler, or at their first use before that.
+
+    """
+
+    #: True for a node that moves something: `safe` is called first on every kind of stop.
+    is_actuator = False
+
+    # Names of what the SDK keeps here start with _node_ so that subclasses can use theirs.
+
+    def __init__(
+        self: _N,
+        name: str | None = None,
+        pubs: Pubs = None,
+        subs: Subs = None,
+        tick: Callable[[_N], object] | None = None,
+        rate: float = 30,
+        init: Callable[[_N], object] | None = None,
+        shutdown: Callable[[_N], object] | None = None,
+        on_error: Callable[[_N, Exception], object] | None = None,
+        *,
+        thread: bool = False,
+        order: int = 100,
+        failure_policy: FailurePolicy = "fatal",
+        max_restarts: int = 5,
+        restart_delay: float = 0.1,
+    ) -> None:
+        self._node_name = name = _checked_name(name)
+        self._node_pubs = declared(name, Pub, pubs)
+        self._node_subs = declared(name, Sub, subs)
+        self._node_rate = checked_rate(rate, f"node {name!r}: rate")
+        if not isinstance(order, int):
+            raise TypeError(f"node {name!r}: order is {order!r}; it must be a whole number")
+        if failure_policy not in _POLICIES:
+            raise ValueError(
+                f"node {name!r}: failure_policy {failure_policy!r} is none of "
+                f"{', '.join(_POLICIES)}{did_you_mean(str(failure_policy), _POLICIES)}"
+            )
+        if max_restarts < 0 or not restart_delay >= 0:
+            raise ValueError(f"node {name!r}: max_restarts and restart_delay must not be negative")
+        self.thread = bool(thread)
+        self.order = order
+        self.failure_policy = failure_policy
+        self.max_restarts = max_restarts
+        self.restart_delay = restart_delay
+        self._node_calls = Callbacks(name, tick, init, shutdown, on_error)
+        self._node_info = NodeInfo(name, self.log_error)
+        self._node_log: logging.Logger | None = None
+        self._node_host: Scheduler | None = None  # that it was added to
+        self._node_since = monotonic_ns()  # from when on silence counts as age
+        self._node_ends = ends = Ends(name, self._node_pubs, self._node_subs, self.log_warning)
+        self._node_subscribers = ends.subscribers
+        self._node_receivers = ends.receivers
+        self._node_senders = ends.senders
+
+    @property
+    def name(self) -> str:
+        """Return the node's name."""
+        return self._node_name
+
+    @property
+    def rate(self) -> float:
+        """Return the node's rate in Hz; `Scheduler.set_node_rate` changes it."""
+        return self._node_rate
+
+    @property
+    def info(self) -> NodeInfo:
+        """Return the node's state, metrics and uptime."""
+        return self._node_info
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} {self.rate:g} Hz {self.info.state}>"
+
+    # receiving --------------------------------------------------------------------------------
+
+    def has_msg(self, topic: str) -> bool:
+        """Return whether something unread is there; consumes nothing."""
+        return self._node_subscribers[topic].unread() > 0
+
+    def get(self, topic: str) -> Any:
+        """Return the next unread message, in order per publisher, or None."""
+        return self._node_receivers[topic]()
+
+    def get_all(self, topic: str) -> list[Any]:
+        """Return every unread message, in order."""
+        return self._node_subscribers[topic].recv_all()
+
+    def get_latest(self, topic: str) -> Any:
+        """Return the newest unread message and discard the older ones, or None.
+
+        What a control loop wants of a sensor that is faster than itself.
+        """
+        return self._node_subscribers[topic].latest()
+
+    def get_with_timestamp(self, topic: str) -> tuple[Any, float] | None:
+        """Return the next unread message and its time (unix seconds), or None."""
+        found = self._node_subscribers[topic].recv_stamped()
+        return None if found is None else (found[0], _wall_time(found[1]))
+
+    def get_timestamp(self, topic: str) -> float | None:
+        """Return the time (unix seconds) of the message `get` would return next, or None."""
+        stamp = self._node_subscribers[topic].peek_stamp()
+        return None if stamp is None else _wall_time(stamp)
+
+    def get_message_age(self, topic: str) -> float | None:
+        """Return the age (s) of the message `get` would return next, or None."""
+        stamp = self._node_subscribers[topic].peek_stamp()
+        return None if stamp is None else (monotonic_ns() - stamp) * 1e-9
+
+    def is_stale(self, topic: str, max_age: float) -> bool:
+        """Return whether nothing younger than ``max_age`` seconds has come.
+
+        Unread messages older than that are discarded, so a `get` that follows returns something
+        younger or None. When none ever came, the silence counts from the node's start.
+        """
+        if not max_age >= 0:
+            raise ValueError(f"is_stale({topic!r}): max_age is {max_age!r}; it is seconds, >= 0")
+        subscriber = self._node_subscribers[topic]
+        oldest = monotonic_ns() - int(max_age * 1e9) if max_age < 1e9 else 0
+        if oldest > 0:
+            subscriber.discard_before(oldest)
+        if subscriber.unread():
+            return False
+        return (subscriber.last_stamp or self._node_since) < oldest
+
+    def dropped(self, topic: str) -> int:
+        """Return how many messages of a topic were dropped unread."""
+        return self._node_ends.dropped(topic)
+
+    def recv(self, topic: str) -> Any:
+        """Return the next unread message or None, as `get` does."""
+        return self.get(topic)
+
+    def recv_all(self, topic: str) -> list[Any]:
+        """Return every unread message, as `get_all` does."""
+        return self.get_all(topic)
+
+    # sending ----------------------------------------------------------------------------------
+
+    def send(self, topic: str, data: object, *, stamp_ns: int | None = None) -> bool:
+        """Put a message on a topic; True once it is on the bus.
+
+        ``stamp_ns`` is the moment of sampling on the monotonic clock; without it, now.
+
+        Raises:
+            UndeclaredTopicError: (a KeyError) the topic is not in ``pubs``.
+            MessageTypeError: (a TypeError) None, or an object that cannot be sent.
+
+        """
+        return self._node_senders[topic](data, stamp_ns)
+
+    # topics -----------------------------------------------------------------------------------
+
+    def get_publishers(self) -> list[str]:
+        """Return the names of the topics it publishes."""
+        return list(self._node_pubs)
+
+    def get_subscribers(self) -> list[str]:
+        """Return the names of the topics it subscribes to."""
+        return list(self._node_subs)
+
+    def open_topics(self) -> None:
+        """Open every declared topic that is not open yet; from now on nothing sent is missed."""
+        self._node_ends.open()
+
+    def close_topics(self) -> None:
+        """Close the node's topics; using one opens it again."""
+        self._node_ends.close()
+
+    # logging ----------------------------------------------------------------------------------
+
+    @property
+    def logger(self) -> logging.Logger:
+        """Return the node's logger, ``horus.node.<name>``, to set its level or handlers."""
+        if self._node_log is None:
+            from horus.logs import logger
+
+            self._node_log = logger(f"node.{self.name}")
+        return self._node_log
+
+    def log_debug(self, message: object) -> None:
+        """Log a line for whoever looks into this node."""
+        self.logger.debug(message, stacklevel=2)
+
+    def log_info(self, message: object) -> None:
+        """Log a line about the normal course of things."""
+        self.logger.info(message, stacklevel=2)
+
+    def log_warning(self, message: object) -> None:
+        """Log a line about something to look at."""
+        self.logger.warning(message, stacklevel=2)
+
+    def log_error(self, message: object) -> None:
+        """Log a line about something that went wrong; it does not count as an error."""
+        self.logger.error(message, stacklevel=2)
+
+    # the run ----------------------------------------------------------------------------------
+
+    def request_stop(self) -> None:
+        """End the run this node is part of, cleanly; nothing happens when it is not running."""
+        if self._node_host is not None:
+            self._node_host.stop()
+
+    def safe(self) -> None:
+        """Bring what this node moves to a safe stand; an actuator's node overrides it.
+
+        Called from another thread than ``tick``, when no tick is running unless that one hangs.
+        """
+
+
+def _wall_time(mono_ns: int) -> float:
+    from horus.bus import wall_time
+
+    return wall_time(mono_ns)
+
+
+def _checked_name(name: object) -> str:
+    if name is None:
+        return f"node_{os.urandom(4).hex()}"
+    if not isinstance(name, str):
+        raise TypeError(f"a node's name is a string, not {name!r}")
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"node name {name!r} cannot be used: it must be 1 to 64 letters, digits, '_', '-', '.' "
+            f"or '/', the first of them a letter, a digit or '_'"
+        )
+    return name
+
+
+def checked_rate(rate: object, what: str) -> float:
+    """Return a rate in Hz, or raise the error that says what is wrong with it."""
+    if isinstance(rate, (str, bytes, bool)) or not hasattr(rate, "__float__"):
+        raise TypeError(f"{what} is {rate!r}; it must be a number of Hz")
+    hertz = float(rate)
+    if hertz <= 0 or hertz != hertz:
+        raise ValueError(f"{what} is {rate!r}; it must be greater than 0 Hz")
+    if not _SLOWEST <= hertz < float("inf"):
+        raise ValueError(f"{what} is {rate!r}; it must be finite and at least {_SLOWEST} Hz")
+    return hertz

@@ -1,0 +1,255 @@
+"""`Scheduler` runs nodes: many on one thread, those that block on threads of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, overload
+
+from horus.clock import Clock, SystemClock
+from horus.errors import did_you_mean
+from horus.node import Node, checked_rate
+from horus.running import Run
+
+__all__ = ["Scheduler", "run"]
+
+
+class Scheduler:
+    """Runs nodes at their rates until told to stop, then stops them in order.
+
+    One thread ticks all nodes, earliest deadline first on an absolute grid of time; of nodes due
+    together the one with the lower priority number goes first. A tick whose time has passed is
+    skipped and counted. Nodes made with ``thread=True`` tick on a thread of their own.
+
+    Every stop (`stop`, the end of ``duration``, a signal, an exception) goes the same way:
+    `Node.safe` of every actuator, all at once, each with 1 s; then ``shutdown`` of every node in
+    the reverse order of adding; then the topics are closed.
+
+    Args:
+        clock: for tests: where time comes from.
+        spin: wait out the last so many seconds before a tick awake; costs CPU, takes away jitter.
+
+    """
+
+    def __init__(self, *, clock: Clock | None = None, spin: float = 0.0) -> None:
+        if not 0 <= spin < 1:
+            raise ValueError(f"Scheduler: spin is {spin!r}; it is seconds, 0 <= spin < 1")
+        self._clock: Clock = SystemClock() if clock is None else clock
+        self._spin_ns = int(spin * 1e9)
+        self._orders: dict[str, tuple[Node, int]] = {}  # in the order of adding
+        self._run: Run | None = None  # from the first tick_once() on, and during run()
+        self._running = False
+
+    # nodes ------------------------------------------------------------------------------------
+
+    @overload
+    def add(
+        self,
+        node: Node | Iterable[Node],
+        priority: int | None = None,
+        logging: bool = True,
+        rate_hz: float | None = None,
+        /,
+    ) -> Scheduler: ...
+
+    @overload
+    def add(
+        self,
+        *nodes: Node | Iterable[Node],
+        priority: int | None = None,
+        logging: bool = True,
+        rate_hz: float | None = None,
+    ) -> Scheduler: ...
+
+    def add(
+        self,
+        *nodes: Any,
+        priority: int | None = None,
+        logging: bool = True,
+        rate_hz: float | None = None,
+    ) -> Scheduler:
+        """Add one node or several and return the scheduler.
+
+        ``priority`` takes the place of the node's ``order``, ``rate_hz`` of its rate;
+        ``logging=False`` leaves only its warnings and errors. ``add(node, 0, False, 50.0)`` works
+        too. Opens the nodes' topics: what is sent from now on is not missed.
+        """
+        if nodes and (nodes[1:] and (nodes[1] is None or isinstance(nodes[1], int))):
+            given = dict(zip(("priority", "logging", "rate_hz"), nodes[1:], strict=False))
+            return self.add(nodes[0], **given)
+        if self._running:
+            raise RuntimeError("the scheduler is running: add nodes before run()")
+        hertz = None if rate_hz is None else checked_rate(rate_hz, "Scheduler.add: rate_hz")
+        if priority is not None and not isinstance(priority, int):
+            raise TypeError(f"Scheduler.add: priority is {priority!r}; it must be a whole number")
+        for node in _flat(nodes):
+            if node.name in self._orders:
+                raise ValueError(
+                    f"a node named {node.name!r} is in this scheduler already; names must differ"
+                )
+            host = node._node_host
+            if host is not None and host is not self and host.running:
+                raise RuntimeError(f"node {node.name!r} is running in another scheduler")
+            if hertz is not None:
+                node._node_rate = hertz
+            if not logging:
+                node.logger.setLevel("WARNING")
+            node.open_topics()
+            node._node_host = self
+            order = node.order if priority is None else priority
+            self._orders[node.name] = (node, order)
+            if self._run is not None:
+                self._run.add(node, order)
+        return self
+
+    register = add
+
+    @property
+    def nodes(self) -> list[Node]:
+        """Return the nodes in the order of adding."""
+        return [node for node, _ in self._orders.values()]
+
+    @property
+    def running(self) -> bool:
+        """Return whether `run` or `tick_once` is under way."""
+        return self._running
+
+    def set_node_rate(self, name: str, rate_hz: float) -> None:
+        """Change the rate of a node, also while it runs."""
+        node, _ = self._node(name)
+        node._node_rate = hertz = checked_rate(rate_hz, f"set_node_rate({name!r}): rate_hz")
+        if self._run is not None:
+            self._run.set_rate(name, hertz)
+
+    def get_node_stats(self, name: str) -> dict[str, Any]:
+        """Return a node's metrics and its name, state, rate, order, overruns, restarts, drops."""
+        node, order = self._node(name)
+        return {
+            "name": name,
+            "state": str(node.info.state),
+            "rate_hz": node.rate,
+            "order": order,
+            "overruns": node.info.overruns(),
+            "restarts": node.info.restarts(),
+            "uptime_s": node.info.get_uptime(),
+            "last_error": node.info.last_error(),
+            "dropped": {topic: node.dropped(topic) for topic in node.get_subscribers()},
+            **node.info.get_metrics(),
+        }
+
+    def _node(self, name: str) -> tuple[Node, int]:
+        found = self._orders.get(name)
+        if found is None:
+            listed = ", ".join(map(repr, self._orders)) or "none"
+            raise KeyError(
+                f"no node {name!r} in this scheduler"
+                f"{did_you_mean(str(name), self._orders)}; nodes: {listed}"
+            )
+        return found
+
+    # running ----------------------------------------------------------------------------------
+
+    def run(self, duration: float | None = None) -> None:
+        """Run the nodes until something stops them, or for so many seconds.
+
+        On the main thread SIGINT and SIGTERM stop the run in order and it returns as usual; one
+        that comes while a tick blocks interrupts it. An exception that no ``on_error`` and no
+        policy takes is raised here once all is stopped.
+        """
+        if duration is not None and not 0 <= duration < float("inf"):
+            raise ValueError(f"run: duration is {duration!r}; it is seconds, 0 or more")
+        from horus.logs import ensure_visible, logger
+
+        ensure_visible()
+        if not self._orders:
+            logger("scheduler").warning("nothing to run: no node was added")
+            return
+        run = self._begin()
+        try:
+            failure = run.to_the_end(duration)
+        finally:
+            self._run = None
+            self._running = False
+        _raise(failure)
+
+    def tick_once(self) -> None:
+        """Tick each node once, in order, on this thread; the first call starts them.
+
+        `stop`, or the end of ``with``, stops them; so does a node that fails.
+        """
+        run = self._begin()
+        goes_on, failure = False, None
+        try:
+            goes_on = run.step()
+            if not goes_on:
+                failure = run.end()
+        finally:
+            self._run = run if goes_on else None
+            self._running = False
+        _raise(failure)
+
+    def _begin(self) -> Run:
+        if self._running:
+            raise RuntimeError("the scheduler is running already")
+        if self._run is None:
+            self._run = Run(self._orders.values(), self._clock, self._spin_ns)
+        for node, _ in self._orders.values():
+            node._node_host = self
+        self._running = True
+        return self._run
+
+    def stop(self) -> None:
+        """End the run soon; may be called from any thread, from a callback or a signal handler.
+
+        After `tick_once` it stops the nodes itself. When nothing has started it does nothing.
+        """
+        run = self._run
+        if run is None:
+            return
+        if self._running:
+            run.stop()
+        else:
+            self._run = None
+            _raise(run.end())
+
+    def __enter__(self) -> Scheduler:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        if not self._running:
+            for node, _ in self._orders.values():
+                node.close_topics()
+
+
+def _flat(nodes: Iterable[Any]) -> Iterator[Node]:
+    """Yield nodes, those in lists too."""
+    for node in nodes:
+        if isinstance(node, Node):
+            yield node
+        elif isinstance(node, Iterable) and not isinstance(node, (str, bytes)):
+            yield from _flat(node)
+        else:
+            raise TypeError(f"a scheduler runs nodes: {node!r} is not a horus.Node")
+
+
+def _raise(failure: BaseException | None) -> None:
+    if failure is not None:
+        try:
+            raise failure
+        finally:
+            del failure  # it refers to this frame
+
+
+def run(*nodes: Node | Iterable[Node], duration: float | None = None) -> None:
+    """Run nodes until they are stopped, or for so many seconds, and return.
+
+    The short form of ``Scheduler().add(*nodes).run(duration)``; see `Scheduler`.
+    """
+    with Scheduler() as scheduler:
+        scheduler.add(*nodes).run(duration)

@@ -1,0 +1,62 @@
+"""SIGINT, SIGTERM and SIGHUP as an orderly stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from time import monotonic
+from types import FrameType
+from typing import Any
+
+__all__ = ["StopSignals"]
+
+#: A signal that follows so soon is the same Ctrl-C, come by another way.
+REPEAT = 1.0  # s
+
+
+class StopSignals:
+    """Within ``with``, on the main thread, a stop signal calls ``stop``; elsewhere it does nothing.
+
+    While `interruptible` is set, because user code runs, the signal also raises KeyboardInterrupt,
+    so that code which blocks is left. A repetition does so again, but not before a second has
+    passed. The handlers that were there before come back at the end.
+    """
+
+    def __init__(self, stop: Callable[[], object]) -> None:
+        self._stop = stop
+        self._before: dict[int, Any] = {}
+        self._first: float | None = None
+        self.interruptible = False
+        self.patient = False  # a first signal interrupts nothing: the stop is under way already
+
+    @property
+    def received(self) -> bool:
+        """Return whether a signal has come."""
+        return self._first is not None
+
+    def _received(self, _signum: int, _frame: FrameType | None) -> None:
+        now = monotonic()
+        if self._first is None:
+            self._first = now
+            self._stop()
+            if self.patient:
+                return
+        elif now - self._first < REPEAT:
+            return
+        if self.interruptible:
+            raise KeyboardInterrupt
+
+    def __enter__(self) -> StopSignals:
+        if threading.current_thread() is threading.main_thread():
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                self._before[signum] = signal.signal(signum, self._received)
+            # Ignored, as under nohup, it stays ignored.
+            if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+                self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._received)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, signal.SIG_DFL if handler is None else handler)
+        self._before.clear()

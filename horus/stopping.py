@@ -1,0 +1,60 @@
+"""The end of a run: actuators first, everything tried, nothing waited for without limit."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from types import TracebackType
+
+from horus.task import Task
+from horus.worker import Job
+
+__all__ = ["make_safe", "strip_traceback"]
+
+#: How long all actuators together have for their `safe`.
+SAFE_TIME = 1.0  # s
+#: Of that, how long a tick that is just running on the node's own thread is waited for.
+TICK_TIME = 0.2  # s
+
+
+def make_safe(tasks: Sequence[Task], ticking: Mapping[str, Job]) -> list[Task]:
+    """Call ``safe`` of every actuator at once, each in a thread; go on after a second.
+
+    Return those that were still ticking on a thread of their own: they need it once more.
+    """
+    late: list[Task] = []
+    threads = []
+    for task in tasks:
+        if task.node.is_actuator:
+            job = ticking.get(task.node.name)
+            thread = threading.Thread(target=_make_one_safe, args=(task, job, late), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads: one after the other, then
+                task.make_safe()
+            else:
+                threads.append((task, thread))
+    deadline = monotonic() + SAFE_TIME
+    for task, thread in threads:
+        thread.join(max(0.0, deadline - monotonic()))
+        if thread.is_alive():
+            task.node.log_error(f"safe() has not ended within {SAFE_TIME:g} s; the stop goes on")
+    return late
+
+
+def _make_one_safe(task: Task, ticking: Job | None, late: list[Task]) -> None:
+    if ticking is not None and not ticking.done.wait(TICK_TIME):
+        late.append(task)  # the tick's last command may come after ours
+    task.make_safe()
+
+
+def strip_traceback(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from the first frame on that is the user's, if there is one."""
+    user = trace
+    while user is not None:
+        module = user.tb_frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] not in ("horus", "asyncio"):
+            return user
+        user = user.tb_next
+    return trace

@@ -1,0 +1,78 @@
+"""What every test gets: shared memory of its own, and ways to wait and to move time by hand."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+_SHM = Path("/dev/shm")
+
+
+@pytest.fixture(autouse=True)
+def shm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A fresh folder as the root of all topics; topics are closed and it is removed at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="horus-test-", dir=_SHM if _SHM.is_dir() else None))
+    monkeypatch.setenv("HORUS_SHM_DIR", str(folder))
+    monkeypatch.delenv("HORUS_SESSION_ID", raising=False)
+    try:
+        yield folder
+    finally:
+        from horus.bus.topic import close_all
+
+        os.environ["HORUS_SHM_DIR"] = str(folder)  # whatever the test did to it
+        close_all()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_loggers() -> Iterator[None]:
+    """Levels set on a node's logger by one test do not reach the next one."""
+    yield
+    for name, logger in logging.Logger.manager.loggerDict.items():
+        if name.startswith("horus") and isinstance(logger, logging.Logger):
+            logger.setLevel(logging.NOTSET)
+
+
+class FakeClock:
+    """A clock that moves only when something sleeps on it, or by hand."""
+
+    def __init__(self) -> None:
+        self.now_ns = 1_000_000_000_000
+        self.sleeps: list[float] = []
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.now_ns += max(round(seconds * 1e9), 1_000)
+
+    def advance(self, seconds: float) -> None:
+        self.now_ns += round(seconds * 1e9)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A `FakeClock`, for `Scheduler(clock=clock)`."""
+    return FakeClock()
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], object]], None]:
+    """Wait until a condition holds, at most 30 s."""
+
+    def wait(condition: Callable[[], object], seconds: float = 30.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                pytest.fail("the condition did not come true in time")
+            time.sleep(0.002)
+
+    return wait
