@@ -1,0 +1,45 @@
+"""Drives as the IMU is tilted: nose down is forward, leaning to the right turns right.
+
+When the attitude is old nothing is sent, and the wheels' drivers stop them by themselves.
+"""
+
+import math
+
+import horus
+from horus.msgs import MotorCommand, Pose3D
+
+SPEED = 8.0  # rad/s of the wheels per rad of tilt
+DEAD = 0.05  # rad of tilt that mean nothing
+
+
+def lean(angle: float) -> float:
+    return 0.0 if abs(angle) < DEAD else angle
+
+
+def tick(node: horus.Node) -> None:
+    if node.is_stale("attitude", max_age=0.1):
+        return
+    pose = node.get_latest("attitude")
+    if pose is None:
+        return
+    x, y, z, w = pose.orientation
+    roll = math.atan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y))
+    pitch = math.asin(max(-1.0, min(1.0, 2 * (w * y - z * x))))
+    forward, turn = SPEED * lean(pitch), SPEED / 2 * lean(roll)
+    node.send("left_wheel.command", MotorCommand(velocity=forward + turn, stamp=pose.stamp))
+    node.send("right_wheel.command", MotorCommand(velocity=forward - turn, stamp=pose.stamp))
+
+
+drive = horus.Node(
+    name="drive",
+    subs=horus.Sub("attitude", Pose3D),
+    pubs=[
+        horus.Pub("left_wheel.command", MotorCommand),
+        horus.Pub("right_wheel.command", MotorCommand),
+    ],
+    tick=tick,
+    rate=50,
+)
+
+if __name__ == "__main__":
+    horus.run(drive)

@@ -1,0 +1,80 @@
+"""CAN through the kernel's SocketCAN."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar
+
+from horus.hal.backends.access import package_missing
+from horus.hal.backends.python_can import PythonCan
+from horus.hal.config import BusConfig, option
+from horus.hal.faults import DeviceFault, FaultKind
+
+INTERFACES = Path("/sys/class/net")
+#: Type of a CAN interface (ARPHRD_CAN) and the flag of one that is up (linux/if_arp.h, linux/if.h).
+ARPHRD_CAN = 280
+IFF_UP = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SocketCanConfig(BusConfig):
+    """Options of a SocketCAN bus; the kernel's own settings decide the bit rate."""
+
+    channel: str = option(doc="network interface, such as can0")
+    bitrate: int = option(500_000, unit="bit/s", low=10_000, high=1_000_000)
+    fd: bool = option(False, doc="send and receive CAN-FD frames too")
+
+
+class SocketCan(PythonCan):
+    """A CAN interface of the kernel."""
+
+    config_type: ClassVar[type[BusConfig]] = SocketCanConfig
+
+    def __init__(self, name: str, config: SocketCanConfig) -> None:
+        self.cure = _cure(config)
+        super().__init__(name, interface="socketcan", channel=config.channel, fd=config.fd)
+
+    @classmethod
+    def preflight(cls, name: str, config: SocketCanConfig) -> str:
+        """Return why the bus cannot be opened now and what to do."""
+        text = _missing(config)
+        if text:
+            return str(DeviceFault(FaultKind.ABSENT, text, bus=name, cure=_cure(config)))
+        return "" if find_spec("can") else str(package_missing("python-can", name))
+
+
+def _missing(config: SocketCanConfig) -> str:
+    place = INTERFACES / config.channel
+    if "/" in config.channel or not place.exists():
+        found = [path.name for path in INTERFACES.glob("*") if _number(path / "type") == ARPHRD_CAN]
+        here = ", ".join(sorted(found)) or "none"
+        return f"the CAN interface {config.channel} does not exist (CAN interfaces here: {here})"
+    if _number(place / "type") != ARPHRD_CAN:
+        return f"{config.channel} is not a CAN interface"
+    if not _number(place / "flags") & IFF_UP:
+        return f"the CAN interface {config.channel} is down"
+    try:
+        socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW).close()
+    except OSError as error:
+        if error.errno == errno.EAFNOSUPPORT:
+            return "this kernel does not speak CAN"
+    return ""
+
+
+def _number(path: Path) -> int:
+    try:
+        return int(path.read_text(), 0)
+    except (OSError, ValueError):
+        return 0
+
+
+def _cure(config: SocketCanConfig) -> str:
+    return (
+        "plug the adapter in, then "
+        f"`sudo ip link set {config.channel} up type can bitrate {config.bitrate}`, "
+        "or correct channel: in horus.yaml"
+    )

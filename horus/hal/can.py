@@ -1,0 +1,65 @@
+"""The CAN contract: a frame, and a bus that carries frames."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+#: Error class bit of an error frame that says the controller went bus-off (linux/can/error.h).
+ERROR_BUS_OFF = 0x40
+
+
+@dataclass(frozen=True)
+class CanFrame:
+    """One frame; ``stamp_ns`` (monotonic, of its reception) does not count in equality."""
+
+    id: int
+    data: bytes = b""
+    extended: bool = False
+    remote: bool = False
+    fd: bool = False
+    error: bool = False
+    stamp_ns: int = field(default=0, compare=False)
+
+    def __post_init__(self) -> None:
+        limit = 1 << 29 if self.extended or self.error else 1 << 11
+        if not 0 <= self.id < limit:
+            width = 29 if self.extended else 11
+            raise ValueError(f"CAN id 0x{self.id:X} does not fit in {width} bits")
+        if len(self.data) > (64 if self.fd else 8):
+            raise ValueError(f"{len(self.data)} bytes do not fit in a CAN frame")
+        if self.remote and (self.data or self.fd):
+            raise ValueError("a remote frame carries no data and is never FD")
+
+    def __str__(self) -> str:
+        width = 8 if self.extended else 3
+        kind = " remote" * self.remote + " FD" * self.fd + " error" * self.error
+        return f"0x{self.id:0{width}X}{kind} {self.data.hex(' ')}".rstrip()
+
+
+class CanBus(ABC):
+    """One CAN bus, open.
+
+    For bus authors: map every error of the library to a `DeviceFault`; deliver error frames as
+    frames with ``error`` set. A bus may deliver what was sent on it: users must not mind.
+    """
+
+    kind = "can"
+    name = "can"
+
+    @abstractmethod
+    def send(self, frame: CanFrame) -> None:
+        """Put one frame on the bus; it never blocks for longer than a few frames take."""
+
+    @abstractmethod
+    def receive(self, timeout: float = 0.0) -> CanFrame | None:
+        """Return the next frame, or None when none came within ``timeout`` seconds."""
+
+    @abstractmethod
+    def set_filters(self, frames: Iterable[tuple[int, bool]]) -> None:
+        """Let only these (id, extended) through, where the bus can; error frames always pass."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the bus; closing twice is harmless."""

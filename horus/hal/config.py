@@ -1,0 +1,192 @@
+"""Options of devices, buses and twins: dataclasses whose fields know their unit and their range."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from horus.errors import did_you_mean
+
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Path: "a file",
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known about one option."""
+
+    name: str
+    type: Any
+    required: bool
+    default: Any
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    doc: str = ""
+
+    @property
+    def range(self) -> str:
+        """Return the allowed values in words."""
+        if get_origin(self.type) is Literal:
+            return ", ".join(self.show(value) for value in get_args(self.type))
+        unit = f" {self.unit}" if self.unit else ""
+        low, high, above = map(_plain, (self.low, self.high, self.above))
+        if above:
+            return f"greater than {above}{high and f' and at most {high}'}{unit}"
+        if low and high:
+            return f"from {low} to {high}{unit}"
+        return f"{low and f'at least {low}'}{high and f'at most {high}'}{unit}" or "any"
+
+    def show(self, value: object) -> str:
+        """Return a value as it is written in horus.yaml; addresses in hex."""
+        if self.name == "address" and isinstance(value, int) and not isinstance(value, bool):
+            return f"0x{value:02X}"
+        return repr(value)
+
+    def check(self, value: object) -> tuple[Any, str]:
+        """Return the value in its own type, and what is wrong with it ("" when nothing is)."""
+        wanted = self.type
+        if get_origin(wanted) in (Union, types.UnionType):
+            if value is None and type(None) in get_args(wanted):
+                return None, ""
+            wanted = next(arg for arg in get_args(wanted) if arg is not type(None))
+        if get_origin(wanted) is Literal:
+            for choice in get_args(wanted):
+                if choice == value and isinstance(choice, bool) == isinstance(value, bool):
+                    return choice, ""
+            return value, f"must be one of {self.range}, not {self.show(value)}"
+        if wanted is Path and isinstance(value, str) and value:
+            value = Path(value)
+        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+            unit = f" ({self.unit})" if self.unit else ""
+            return value, f"must be {_WORDS.get(wanted, wanted)}{unit}, not {value!r}"
+        return value, self._check_range(value)
+
+    def _check_range(self, value: object) -> str:
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            return ""
+        inside = (
+            math.isfinite(value)
+            and (self.above is None or value > self.above)
+            and (self.low is None or value >= self.low)
+            and (self.high is None or value <= self.high)
+        )
+        words = "a finite number" if not math.isfinite(value) else self.range
+        return "" if inside else f"must be {words}, not {self.show(value)}"
+
+
+def _plain(limit: float | None) -> str:
+    return "" if limit is None else f"{limit:.12g}"
+
+
+def option(
+    default: Any = dataclasses.MISSING,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    doc: str = "",
+) -> Any:
+    """Declare an option with its unit and range; without a default it must be given."""
+    about = {"unit": unit, "low": low, "high": high, "above": above, "doc": doc}
+    return dataclasses.field(default=default, metadata=about)
+
+
+def options(config: type) -> dict[str, Option]:
+    """Return the options of a configuration class by name."""
+    hints = get_type_hints(config)
+    return {
+        field.name: Option(
+            field.name,
+            hints[field.name],
+            field.default is dataclasses.MISSING,
+            None if field.default is dataclasses.MISSING else field.default,
+            **field.metadata,
+        )
+        for field in dataclasses.fields(config)
+    }
+
+
+def faults(config: type, values: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Return all that is wrong with option values, as (option, text); "" stands for the whole."""
+    known = options(config)
+    found = []
+    for name, value in values.items():
+        if name not in known:
+            near = did_you_mean(name, known).replace("'", "")
+            found.append((name, f"unknown option{near or '; known: ' + ', '.join(known)}"))
+            continue
+        text = known[name].check(value)[1]
+        if text:
+            found.append((name, text))
+    for name, about in known.items():
+        if about.required and name not in values:
+            found.append(("", f"option {name} is missing ({about.range})"))
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Base of all options: a value out of range is a `ValueError` that names each such option."""
+
+    def __post_init__(self) -> None:
+        wrong = []
+        for name, about in options(type(self)).items():
+            value, text = about.check(getattr(self, name))
+            if text:
+                wrong.append(f"{name} {text}")
+            else:
+                object.__setattr__(self, name, value)
+        if wrong:
+            raise ValueError(f"{type(self).__name__}: " + "; ".join(wrong))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriverConfig(Config):
+    """Options of every device."""
+
+    rate: float = option(50.0, unit="Hz", above=0, high=10_000, doc="samples a second")
+    frame: str = option("", doc="name of the frame of reference the samples are in")
+    stale_after: float = option(
+        0.5, unit="s", above=0, high=3600, doc="no new sample for this long is a fault"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActuatorConfig(DriverConfig):
+    """Options of everything that moves."""
+
+    rate: float = option(100.0, unit="Hz", above=0, high=10_000, doc="commands and states a second")
+    command_timeout: float = option(
+        0.25,
+        unit="s",
+        above=0,
+        high=10,
+        doc="without a fresh command for this long it is made safe",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimConfig(Config):
+    """Options of every simulated twin, given under ``mock:``."""
+
+    seed: int = option(1, low=0, doc="same seed, same noise")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BusConfig(Config):
+    """Options of every bus."""

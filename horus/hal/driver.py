@@ -1,0 +1,131 @@
+"""What a driver author writes: a `Driver` for what measures, an `Actuator` for what moves.
+
+A driver never sleeps, retries, logs or reads a clock: it says what to send and what the answer
+means, and `horus.hardware` calls it at the right times.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
+
+from horus.hal.config import ActuatorConfig, DriverConfig
+from horus.hal.faults import DeviceFault, FaultKind
+from horus.hal.frames import CanMap
+from horus.hal.link import Link
+from horus.hal.registers import RegisterMap
+
+if TYPE_CHECKING:
+    from horus.hal.sim import Sim
+
+ConfigT = TypeVar("ConfigT", bound=DriverConfig)
+MapT = TypeVar("MapT", bound="RegisterMap | CanMap")
+
+#: What `Driver.configure` may be: a generator that yields the seconds to wait before it goes on.
+Steps = Iterator[float]
+
+
+def type_arguments(cls: type, base: type) -> tuple[Any, ...]:
+    """Return the classes a generic base was given in a class statement; () when there were none."""
+    for origin in getattr(cls, "__orig_bases__", ()):
+        root = get_origin(origin)
+        arguments = get_args(origin)
+        bound = not any(isinstance(argument, TypeVar) for argument in arguments)
+        if bound and isinstance(root, type) and issubclass(root, base):
+            return arguments
+    return ()
+
+
+class Driver(ABC, Generic[ConfigT, MapT]):
+    """A device that measures: ``class Mpu6050(Driver[Mpu6050Config, Mpu6050Registers])``.
+
+    Construction touches nothing. `self.config` holds the options, `self.map` the device.
+    The type that `read` is annotated with is the type of the device's topic.
+    """
+
+    config_type: ClassVar[type[DriverConfig]]
+    map_type: ClassVar[type[RegisterMap] | type[CanMap]]
+    #: The simulated device, set by the twin's class statement.
+    twin: ClassVar[type[Sim[Any, Any]] | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        arguments = type_arguments(cls, Driver)
+        if arguments:
+            cls.config_type, cls.map_type = arguments
+
+    def __init__(self, config: ConfigT, link: Link) -> None:
+        self.config = config
+        self.link = link
+        self.map: MapT = self.map_type(link)  # type: ignore[arg-type, assignment]
+
+    @abstractmethod
+    def probe(self) -> bool:
+        """Return whether the right device answers; never wait for it, never change it.
+
+        Another device in its place is a `DeviceFault` (rejected) that names both.
+        """
+
+    def configure(self) -> Steps | None:
+        """Bring the device from any state to the configured one.
+
+        Where the device needs time, be a generator and yield the seconds to wait.
+        """
+        return None
+
+    @abstractmethod
+    def read(self) -> Any:
+        """Return the newest sample in SI units, or None when there is none since the last call."""
+
+    def until(self, condition: Callable[[], bool], timeout: float, what: str) -> Steps:
+        """Wait in `configure`: ``yield from self.until(lambda: ..., 0.1, "reset")``."""
+        deadline = self.link.clock() + timeout * 1e9
+        while not condition():
+            if self.link.clock() > deadline:
+                raise self.fault(FaultKind.TIMEOUT, f"{what} not finished after {timeout:g} s")
+            yield 0.001
+
+    def fault(self, kind: FaultKind, text: str, cure: str = "") -> DeviceFault:
+        """Return a fault of this device, to be raised."""
+        return DeviceFault(kind, text, device=self.link.device, bus=self.link.bus_name, cure=cure)
+
+
+ActuatorConfigT = TypeVar("ActuatorConfigT", bound=ActuatorConfig)
+
+
+class Actuator(Driver[ActuatorConfigT, MapT]):
+    """A device that moves: ``class Odrive(Actuator[OdriveConfig, OdriveFrames])``.
+
+    The type that `write`'s argument is annotated with is the type of the command topic.
+    """
+
+    #: Monotonic time of arming; 0 while it is not armed. Set by the base, read by nobody else.
+    armed_ns = 0
+
+    @property
+    def armed_for(self) -> float:
+        """Seconds since it was armed, 0.0 while it is not."""
+        return (self.link.clock() - self.armed_ns) / 1e9 if self.armed_ns else 0.0
+
+    @abstractmethod
+    def arm(self) -> None:
+        """Make the device follow commands from now on; it must not move by this alone."""
+
+    def check(self, command: Any) -> None:
+        """Raise `CommandRefused` for a command that this device cannot follow."""
+
+    @abstractmethod
+    def write(self, command: Any) -> None:
+        """Pass on one command: checked, finite, fresh, and the device is armed."""
+
+    @abstractmethod
+    def safe(self) -> None:
+        """Stop the device, in any state, at once: write only, wait for nothing.
+
+        What it sends is also what is sent on its behalf when this process is dead.
+        """
+
+    def at_rest(self) -> str | None:
+        """Return in words that it is at rest; "" while it is not, None if it cannot tell."""
+        return None

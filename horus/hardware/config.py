@@ -1,0 +1,296 @@
+"""horus.yaml: a robot's nodes, buses and devices, with every fault reported at once by line.
+
+The schema::
+
+    name: rover                 # a word
+    nodes: ["nodes/*.py"]       # patterns, relative to this file
+    buses:
+      can0: {use: socketcan, channel: can0, bitrate: 500000}      # use: and that bus's options
+    hardware:
+      left_wheel:               # the device's name, and that of its topics
+        use: odrive             # which driver
+        bus: can0               # which of the buses
+        node: 3                 # the driver's options
+        mock: {seed: 7}         # the twin's options; used only with --mock
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from horus.errors import ConfigError, did_you_mean
+from horus.hal import config as hal_config
+from horus.hal.backends import BACKENDS, Backend, backend
+from horus.hal.config import BusConfig, Config, DriverConfig, SimConfig
+from horus.hal.driver import Driver
+from horus.hardware.yamltree import Faults, Tree, read
+from horus.plugins import PluginError, drivers
+
+FILE_NAME = "horus.yaml"
+_KEYS = ("name", "nodes", "buses", "hardware")
+_DEVICE_KEYS = ("use", "bus", "mock")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+_KIND_WORDS = {"i2c": "an I2C bus", "can": "a CAN bus"}
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+@dataclass(frozen=True)
+class BusEntry:
+    """One bus: its name, its back-end and that one's options."""
+
+    name: str
+    use: str
+    backend: Backend
+    config: BusConfig
+    line: int
+
+
+@dataclass(frozen=True)
+class DeviceEntry:
+    """One device: its driver, the bus it is on, and the options of both driver and twin."""
+
+    name: str
+    use: str
+    driver: type[Driver[Any, Any]]
+    bus: str
+    config: DriverConfig
+    sim: SimConfig | None
+    line: int
+
+    @property
+    def station(self) -> int:
+        """Return the device's place on its bus: its address or node id."""
+        place: int = getattr(self.config, self.driver.map_type.station_option)
+        return place
+
+
+@dataclass(frozen=True)
+class RobotConfig:
+    """A robot as horus.yaml describes it; node files are found, options are checked."""
+
+    name: str
+    path: Path
+    nodes: tuple[Path, ...]
+    buses: Mapping[str, BusEntry]
+    hardware: Mapping[str, DeviceEntry]
+
+    def devices_on(self, bus: str) -> list[DeviceEntry]:
+        """Return the devices of one bus, in the order of the file."""
+        return [device for device in self.hardware.values() if device.bus == bus]
+
+
+def load(path: str | Path) -> RobotConfig:
+    """Read a robot from its file, or from horus.yaml in its folder; open nothing.
+
+    All faults are one `ConfigError`, a line each: ``file:line: what is wrong``.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / FILE_NAME
+    faults = Faults(str(file))
+    tree = read(file, faults)
+    robot = _Reader(file, faults).robot(tree) if tree is not None else None
+    if faults or robot is None:
+        raise ConfigError(faults)
+    return robot
+
+
+class _Reader:
+    """Turns trees into entries and collects what is wrong."""
+
+    def __init__(self, path: Path, faults: Faults) -> None:
+        self.path = path
+        self.faults = faults
+
+    def robot(self, tree: Tree) -> RobotConfig | None:
+        if not tree.is_mapping:
+            what = "empty" if tree.value is None else "not a mapping"
+            self.faults.add(tree.line, f"the file is {what}: it needs {', '.join(_KEYS)}")
+            return None
+        for key, line in tree.key_lines.items():
+            if key not in _KEYS:
+                near = did_you_mean(key, _KEYS).replace("'", "")
+                self.faults.add(line, f"{key}: unknown{near or '; known: ' + ', '.join(_KEYS)}")
+        name = self.name_of(tree)
+        nodes = self.nodes(tree.items.get("nodes"))
+        buses = {n: self.bus(n, item) for n, item in self.section(tree, "buses")}
+        devices = [self.device(n, item, buses) for n, item in self.section(tree, "hardware")]
+        hardware = {device.name: device for device in devices if device is not None}
+        self.check_stations(hardware)
+        known = {n: entry for n, entry in buses.items() if entry is not None}
+        return RobotConfig(name, self.path, nodes, known, hardware)
+
+    def name_of(self, tree: Tree) -> str:
+        item = tree.items.get("name")
+        if item is None:
+            return self.path.resolve().parent.name
+        if not isinstance(item.value, str) or not item.value.strip():
+            self.faults.add(item.line, f"name: must be text, not {item.value!r}")
+        return str(item.value)
+
+    def nodes(self, item: Tree | None) -> tuple[Path, ...]:
+        if item is None or item.value is None:
+            return ()
+        patterns = [item.value] if isinstance(item.value, str) else item.value
+        if not isinstance(patterns, list) or not all(isinstance(p, str) for p in patterns):
+            self.faults.add(item.line, 'nodes: must be patterns of files, such as ["nodes/*.py"]')
+            return ()
+        found: dict[Path, None] = {}
+        for pattern in patterns:
+            matches = self.matches(pattern)
+            if not matches:
+                where = self.path.parent.resolve()
+                self.faults.add(item.line, f"nodes: no file matches {pattern!r} in {where}")
+            found.update(dict.fromkeys(matches))
+        return tuple(found)
+
+    def matches(self, pattern: str) -> list[Path]:
+        if Path(pattern).is_absolute():
+            return [Path(pattern)] if Path(pattern).is_file() else []
+        try:
+            return sorted(p for p in self.path.parent.glob(pattern) if p.is_file())
+        except ValueError:
+            return []
+
+    def section(self, tree: Tree, key: str) -> list[tuple[str, Tree]]:
+        """Return the named mappings of ``buses`` or ``hardware``; others are faults."""
+        item = tree.items.get(key)
+        if item is None or item.value is None:
+            return []
+        if not item.is_mapping:
+            self.faults.add(item.line, f"{key}: must be a mapping of names, not {item.value!r}")
+            return []
+        good = []
+        for name, inner in item.items.items():
+            at = item.key_lines[name]
+            if not _NAME.fullmatch(name):
+                self.faults.add(
+                    at, f"{key}.{name}: a name is a letter, then letters, digits or _; at most 32"
+                )
+            elif not inner.is_mapping:
+                self.faults.add(
+                    at, f"{key}.{name}: must be a mapping with use:, not {inner.value!r}"
+                )
+            else:
+                inner.line = at
+                good.append((name, inner))
+        return good
+
+    def word(self, place: str, item: Tree, key: str, why: str) -> str:
+        """Return a text that must be there, or "" and a fault."""
+        found = item.items.get(key)
+        if found is None or found.value is None:
+            self.faults.add(item.line, f"{place}: {key} is missing: {why}")
+        elif not isinstance(found.value, str):
+            self.faults.add(found.line, f"{place}.{key}: must be a word, not {found.value!r}")
+        else:
+            return found.value
+        return ""
+
+    def bus(self, name: str, item: Tree) -> BusEntry | None:
+        place = f"buses.{name}"
+        use = self.word(place, item, "use", f"one of {', '.join(BACKENDS)}")
+        if not use:
+            return None
+        if use not in BACKENDS:
+            near = did_you_mean(use, BACKENDS).replace("'", "") or f"; known: {', '.join(BACKENDS)}"
+            self.faults.add(item.items["use"].line, f"{place}.use: unknown kind of bus {use}{near}")
+            return None
+        kind = backend(use)
+        config = self.options(place, item, kind.config_type, skip=("use",))
+        return BusEntry(name, use, kind, config, item.line) if config is not None else None
+
+    def device(
+        self, name: str, item: Tree, buses: Mapping[str, BusEntry | None]
+    ) -> DeviceEntry | None:
+        place = f"hardware.{name}"
+        use = self.word(place, item, "use", "the driver, such as mpu6050")
+        driver = self.driver(place, item, use) if use else None
+        bus = self.word(place, item, "bus", f"one of {', '.join(buses) or 'the buses:'}")
+        entry = buses.get(bus)
+        if bus and bus not in buses:
+            near = did_you_mean(bus, buses).replace("'", "") or f"; known: {', '.join(buses)}"
+            self.faults.add(item.items["bus"].line, f"{place}.bus: unknown bus {bus}{near}")
+        if driver is None:
+            return None
+        wanted = driver.map_type.bus_kind
+        if entry is not None and entry.backend.kind != wanted:
+            self.faults.add(
+                item.items["bus"].line,
+                f"{place}.bus: {bus} is {_KIND_WORDS[entry.backend.kind]}, "
+                f"but {use} is on {_KIND_WORDS[wanted]}",
+            )
+        config = self.options(place, item, driver.config_type, skip=_DEVICE_KEYS)
+        sim = self.mock(place, item.items.get("mock"), driver)
+        if config is None:
+            return None
+        return DeviceEntry(name, use, driver, bus, config, sim, item.line)
+
+    def driver(self, place: str, item: Tree, use: str) -> type[Driver[Any, Any]] | None:
+        line = item.items["use"].line
+        known = drivers()
+        if use not in known:
+            near = did_you_mean(use, known).replace("'", "")
+            self.faults.add(
+                line,
+                f"{place}.use: unknown driver {use}{near}; known: {', '.join(known)}; "
+                f"if a package brings it, install that (pip install <package>)",
+            )
+            return None
+        try:
+            return known[use].load()
+        except PluginError as error:
+            self.faults.add(line, f"{place}.use: {error}")
+            return None
+
+    def mock(
+        self, place: str, item: Tree | None, driver: type[Driver[Any, Any]]
+    ) -> SimConfig | None:
+        if item is None or item.value is None or driver.twin is None:
+            return None
+        if not item.is_mapping:
+            self.faults.add(item.line, f"{place}.mock: must be a mapping, not {item.value!r}")
+            return None
+        return self.options(f"{place}.mock", item, driver.twin.options_type())
+
+    def options(
+        self, place: str, item: Tree, kind: type[ConfigT], skip: tuple[str, ...] = ()
+    ) -> ConfigT | None:
+        given = {key: tree.value for key, tree in item.items.items() if key not in skip}
+        wrong = hal_config.faults(kind, given)
+        for option, text in wrong:
+            line = item.key_lines.get(option, item.line)
+            self.faults.add(line, f"{place}.{option}: {text}" if option else f"{place}: {text}")
+        if wrong:
+            return None
+        return self.with_paths(place, item, kind(**given))
+
+    def with_paths(self, place: str, item: Tree, config: ConfigT) -> ConfigT:
+        """Take files named in options from the folder of horus.yaml."""
+        assert is_dataclass(config)
+        for field in fields(config):
+            value = getattr(config, field.name)
+            if isinstance(value, Path):
+                path = self.path.parent / value
+                if not path.is_file():
+                    line = item.key_lines.get(field.name, item.line)
+                    self.faults.add(line, f"{place}.{field.name}: no such file: {path}")
+                config = replace(config, **{field.name: path})
+        return config
+
+    def check_stations(self, hardware: Mapping[str, DeviceEntry]) -> None:
+        taken: dict[tuple[str, int], DeviceEntry] = {}
+        for device in hardware.values():
+            first = taken.setdefault((device.bus, device.station), device)
+            if first is not device:
+                option = device.driver.map_type.station_option
+                shown = f"0x{device.station:02X}" if option == "address" else device.station
+                self.faults.add(
+                    device.line,
+                    f"hardware.{device.name}: {option} {shown} on {device.bus} is already that of "
+                    f"{first.name} (line {first.line})",
+                )

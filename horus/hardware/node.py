@@ -1,0 +1,259 @@
+"""`DriverNode`: a driver as a node, alive through absence, faults and power cuts.
+
+    ABSENT ──answers──▶ READY ──first sample / first command──▶ ACTIVE
+       ▲                   └───────────any fault───────────────────┤
+       └──────────── back-off ◀──────── FAULT ◀────────────────────┘
+
+What moves has an `ActuatorNode` instead. Topics: see `horus.hardware.topics`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+from horus.bus import wall_time
+from horus.errors import TopicError
+from horus.hal.driver import Driver
+from horus.hal.faults import TRANSIENT, DeviceFault, FaultKind
+from horus.hal.link import Clock
+from horus.hardware import topics
+from horus.hardware.buses import BusHandle
+from horus.hardware.config import DeviceEntry
+from horus.msgs import DiagnosticLevel, DiagnosticStatus
+from horus.node import Node
+from horus.pubsub import Pub, Subs
+
+#: Seconds between attempts to reach a device: the first, doubled up to the last.
+RETRY_FIRST, RETRY_LAST = 0.1, 2.0
+#: A device that worked this long starts at the first again.
+SETTLED = 5.0
+#: Faults in a row, of kinds that pass by themselves, that a sensor may have.
+TOLERATED = 3
+STATUS_EVERY = 1.0
+#: A device may keep silent for this long (s) before it is called absent in the log.
+PATIENCE = 2.0
+#: Kinds of fault after which the bus itself is opened anew.
+BUS_LOST = frozenset({FaultKind.ABSENT, FaultKind.BUS_OFF})
+
+
+class DeviceState(str, Enum):
+    """Where a device is in its life; none of these is final."""
+
+    ABSENT = "absent"
+    READY = "ready"
+    ACTIVE = "active"
+    FAULT = "fault"
+
+
+_LEVELS = {
+    DeviceState.ABSENT: DiagnosticLevel.STALE,
+    DeviceState.READY: DiagnosticLevel.OK,
+    DeviceState.ACTIVE: DiagnosticLevel.OK,
+    DeviceState.FAULT: DiagnosticLevel.ERROR,
+}
+
+
+class DriverNode(Node):
+    """Runs the driver of one device on its bus."""
+
+    def __init__(
+        self,
+        device: DeviceEntry,
+        bus: BusHandle,
+        *,
+        mock: bool = False,
+        clock: Clock = time.monotonic_ns,
+        subs: Subs = None,
+        least_rate: float = 0.0,
+    ) -> None:
+        self.device = device
+        self.bus = bus
+        self.mock = mock
+        self.state = DeviceState.ABSENT
+        #: What is the matter, for people.
+        self.text = "not found yet"
+        #: Samples sent, faults met.
+        self.samples = 0
+        self.faults = 0
+        #: Whether it has answered once since the start.
+        self.found = False
+        self._clock = clock
+        self._driver: Driver[Any, Any] | None = None
+        self._generation = 0  # of the bus that the driver's link belongs to
+        self._steps: Iterator[float] | None = None
+        self._next_ns = 0  # nothing is tried before this moment
+        self._retry = RETRY_FIRST
+        self._since_ns = clock()  # when the present state began
+        self._sample_ns = 0
+        self._in_a_row = 0
+        # A slow device is not stale for taking its time.
+        self._stale_ns = int(max(device.config.stale_after, 3 / device.config.rate) * 1e9)
+        self._said = ""
+        self._mute = False
+        self._status_ns = 0
+        name, driver = device.name, device.driver
+        self._data = topics.data_topic(name, driver)
+        self._status = topics.status_topic(name)
+        super().__init__(
+            name,
+            pubs=[Pub(self._data, topics.data_type(driver)), Pub(self._status, DiagnosticStatus)],
+            subs=subs,
+            tick=type(self)._work,
+            shutdown=type(self)._finish,
+            rate=max(device.config.rate, least_rate),
+            order=10,
+        )
+
+    # the life cycle -----------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        now = self._clock()
+        try:
+            self.bus.poll()
+            if self.state in (DeviceState.READY, DeviceState.ACTIVE):
+                self._use(now)
+            else:
+                self._find(now)
+        except DeviceFault as fault:
+            self._failed(fault.at(self.name, self.bus.name), now)
+        except Exception as error:  # a bug in a driver must not stop the other devices
+            self.logger.debug("unexpected", exc_info=True)
+            text = f"{type(error).__name__} in the driver: {error}"
+            self._failed(DeviceFault(FaultKind.OTHER, text, device=self.name), now)
+        if now - self._status_ns >= STATUS_EVERY * 1e9:
+            self._tell(now)
+
+    def _find(self, now: int) -> None:
+        """Look for the device and configure it."""
+        if now < self._next_ns:
+            return
+        if self.state is DeviceState.FAULT:
+            self.state = DeviceState.ABSENT
+        if self._driver is None or self._generation != self.bus.generation:
+            link = self.bus.link(self.name, self.device.station)
+            self._driver = self.device.driver(self.device.config, link)
+            self._generation = self.bus.generation
+            self._steps = None
+        if self._steps is None:
+            if not self._driver.probe():
+                self._next_ns = now + int(RETRY_FIRST * 1e9)
+                patient = now - self._since_ns < PATIENCE * 1e9
+                self._enter(DeviceState.ABSENT, "does not answer", now, say=not patient)
+                return
+            self.found = True
+            self._make_safe(self._driver)
+            self._steps = self._driver.configure() or iter(())
+        try:
+            self._next_ns = now + int(next(self._steps) * 1e9)
+        except StopIteration:
+            self._steps = None
+            self._sample_ns = now
+            self._enter(DeviceState.READY, f"found on {self.bus.name}, configured", now)
+
+    def _use(self, now: int) -> None:
+        """Let the device do its work for one tick."""
+        assert self._driver is not None
+        if self._generation != self.bus.generation:
+            raise DeviceFault(FaultKind.OTHER, "its bus was lost and is open again")
+        try:
+            message = self._driver.read()
+        except DeviceFault as fault:
+            self._in_a_row += 1
+            if self.is_actuator or fault.kind not in TRANSIENT or self._in_a_row > TOLERATED:
+                raise
+            self.faults += 1
+            return
+        self._in_a_row = 0
+        if message is not None:
+            self._publish(message, self._driver.link.stamp_ns)
+            self._sample_ns = now
+            if not self.is_actuator:
+                self._enter(DeviceState.ACTIVE, "samples arrive", now)
+        elif now - self._sample_ns > self._stale_ns:
+            text = f"no new sample for {(now - self._sample_ns) / 1e9:.2f} s"
+            raise DeviceFault(FaultKind.STALE, text, cure="was its power cut? It is set up again")
+
+    def _failed(self, fault: DeviceFault, now: int) -> None:
+        """Make the device safe, leave it, and come back to it after a while."""
+        self.faults += 1
+        self._in_a_row = 0
+        used = self.state in (DeviceState.READY, DeviceState.ACTIVE)
+        if self._driver is not None and (used or self._steps is not None):
+            try:
+                self._make_safe(self._driver)
+            except (DeviceFault, ValueError) as second:
+                self.log_error(f"cannot be told to stop: {second}")
+        if fault.kind in BUS_LOST and self._generation == self.bus.generation:
+            self.bus.close()
+        self._steps = None
+        self._generation = 0  # begin anew, with a link that remembers nothing
+        if used and now - self._since_ns > SETTLED * 1e9:
+            self._retry = RETRY_FIRST
+        self._wait(now)
+        absent = fault.kind is FaultKind.NO_ACK and not used
+        self._enter(DeviceState.ABSENT if absent else DeviceState.FAULT, str(fault), now)
+
+    def _wait(self, now: int) -> None:
+        self._next_ns = now + int(self._retry * 1e9)
+        self._retry = min(self._retry * 2, RETRY_LAST)
+
+    def _enter(
+        self, state: DeviceState, text: str, now: int, *, say: bool = True, warn: bool = False
+    ) -> None:
+        """Take a state; every change is a status, and a text that is new is logged."""
+        changed = state is not self.state or text != self.text
+        if state is not self.state:
+            self._since_ns = now
+        self.state, self.text = state, text
+        if say and text != self._said:
+            self._said = text
+            line = text.removeprefix(f"{self.name} on {self.bus.name}: ")
+            warn = warn or state in (DeviceState.ABSENT, DeviceState.FAULT)
+            (self.log_warning if warn else self.log_info)(f"{state.value}: {line}")
+        if changed:
+            self._tell(now)
+
+    # messages -----------------------------------------------------------------------------------
+
+    def _publish(self, message: Any, stamp_ns: int) -> None:
+        message.stamp = wall_time(stamp_ns)
+        message.mock = self.mock
+        self._put(self._data, message, stamp_ns)
+        self.samples += 1
+
+    def _tell(self, now: int) -> None:
+        """Send the status."""
+        self._status_ns = now
+        counters = "".join(f"; {number} {what}" for what, number in self._counters() if number)
+        status = DiagnosticStatus(
+            level=_LEVELS[self.state],
+            name=self.name,
+            message=f"{self.state.name}: {self.text}{counters}",
+            hardware_id=f"{self.device.use}@{self.bus.name}:{self.device.station:#x}",
+            stamp=time.time(),
+            mock=self.mock,
+        )
+        self._put(self._status, status, None)
+
+    def _counters(self) -> list[tuple[str, int]]:
+        return [("samples", self.samples), ("faults", self.faults)]
+
+    def _put(self, topic: str, message: object, stamp_ns: int | None) -> None:
+        """Send; a full or broken bus is no reason to stop minding the device."""
+        try:
+            self.send(topic, message, stamp_ns=stamp_ns)
+        except TopicError as error:
+            if not self._mute:
+                self.log_error(f"{topic} cannot be sent (said once): {error}")
+            self._mute = True
+
+    # safety: nothing to do for a device that only measures ------------------------------------
+
+    def _make_safe(self, driver: Driver[Any, Any]) -> None:
+        """Stop the device."""
+
+    def _finish(self) -> None:
+        """Leave the device, at the end of a run."""

@@ -1,0 +1,241 @@
+"""horus.yaml: what it means, and every fault of it with its line."""
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from horus.errors import ConfigError
+from horus.hardware.config import load
+from horus.hardware.plan import preflight, processes
+
+GOOD = """\
+name: rover
+nodes: ["nodes/*.py"]
+buses:
+  i2c1: {use: i2c, device: /dev/i2c-77}
+  can0: {use: socketcan, channel: nocan9, bitrate: 250000}
+hardware:
+  imu: {use: mpu6050, bus: i2c1, accel_range: 4, mock: {play: turn.csv}}
+  left: {use: odrive, bus: can0, node: 3}
+  right: {use: odrive, bus: can0, node: 4, command_timeout: 0.1}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "nodes").mkdir()
+    (tmp_path / "nodes" / "b.py").touch()
+    (tmp_path / "nodes" / "a.py").touch()
+    (tmp_path / "turn.csv").write_text("t,a\n0,1\n1,2\n")
+    return tmp_path
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "horus.yaml"
+    path.write_text(dedent(text))
+    return path
+
+
+def faults(folder: Path, text: str) -> list[str]:
+    """Return the faults without the folder in front."""
+    path = write(folder, text)
+    with pytest.raises(ConfigError) as info:
+        load(path)
+    return [fault.replace(f"{path}", "horus.yaml") for fault in info.value.faults]
+
+
+def test_a_good_file_is_read_with_types_and_defaults(folder: Path) -> None:
+    robot = load(write(folder, GOOD))
+    assert robot.name == "rover"
+    assert [path.name for path in robot.nodes] == ["a.py", "b.py"]
+    assert list(robot.buses) == ["i2c1", "can0"]
+    imu = robot.hardware["imu"]
+    assert (imu.use, imu.bus, imu.station, imu.line) == ("mpu6050", "i2c1", 0x68, 7)
+    assert getattr(imu.config, "accel_range") == 4  # noqa: B009
+    assert getattr(imu.sim, "play") == folder / "turn.csv"  # noqa: B009
+    assert getattr(robot.hardware["right"].config, "command_timeout") == 0.1  # noqa: B009
+    assert [device.name for device in robot.devices_on("can0")] == ["left", "right"]
+
+
+def test_a_folder_stands_for_the_file_in_it(folder: Path) -> None:
+    write(folder, GOOD)
+    assert load(folder).path == folder / "horus.yaml"
+
+
+def test_numbers_may_be_written_in_hex(folder: Path) -> None:
+    text = GOOD.replace("accel_range: 4", "address: 0x69")
+    assert load(write(folder, text)).hardware["imu"].station == 0x69
+
+
+def test_five_faults_are_reported_at_once_each_with_its_line(folder: Path) -> None:
+    assert faults(
+        folder,
+        """\
+        name: rover
+        nodes: ["nods/*.py"]
+        buses:
+          i2c1: {use: i2c, device: /dev/i2c-1}
+        hardware:
+          imu:
+            use: mpu6050
+            bus: i2c1
+            acel_range: 4
+          wheel: {use: odriv, bus: can0, node: 3}
+          other: {bus: i2c1}
+        """,
+    ) == [
+        f"horus.yaml:2: nodes: no file matches 'nods/*.py' in {folder}",
+        "horus.yaml:9: hardware.imu.acel_range: unknown option (did you mean accel_range?)",
+        "horus.yaml:10: hardware.wheel.use: unknown driver odriv (did you mean odrive?); "
+        "known: mpu6050, odrive; if a package brings it, install that (pip install <package>)",
+        "horus.yaml:10: hardware.wheel.bus: unknown bus can0; known: i2c1",
+        "horus.yaml:11: hardware.other: use is missing: the driver, such as mpu6050",
+    ]
+
+
+DEVICE = "buses: {i2c1: {use: i2c, device: /dev/i2c-1}}\nhardware:\n  imu: "
+MOTOR = "buses: {can0: {use: socketcan, channel: can0}}\nhardware:\n  m: "
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "horus.yaml:1: the file is empty: it needs name, nodes, buses, hardware"),
+        ("- a", "horus.yaml:1: the file is not a mapping: it needs name, nodes, buses, hardware"),
+        ("nmae: x", "horus.yaml:1: nmae: unknown (did you mean name?)"),
+        ("name: [x]", "horus.yaml:1: name: must be text, not ['x']"),
+        ("nodes: {a: b}", "horus.yaml:1: nodes: must be patterns of files"),
+        ("hardware: 7", "horus.yaml:1: hardware: must be a mapping of names, not 7"),
+        ("hardware:\n  a b: {}", "horus.yaml:2: hardware.a b: a name is a letter, then letters"),
+        ("hardware:\n  imu: mpu6050", "horus.yaml:2: hardware.imu: must be a mapping with use:"),
+        ("buses:\n  x: {}", "horus.yaml:2: buses.x: use is missing: one of i2c, socketcan"),
+        ("buses:\n  x: {use: i2x}", "horus.yaml:2: buses.x.use: unknown kind of bus i2x (did you"),
+        ("buses:\n  x: {use: [i2c]}", "horus.yaml:2: buses.x.use: must be a word, not ['i2c']"),
+        ("buses:\n  x: {use: i2c}", "horus.yaml:2: buses.x: option device is missing"),
+        (
+            "buses:\n  x: {use: socketcan, channel: can0, bitrate: 1}",
+            "horus.yaml:2: buses.x.bitrate: must be from 10000 to 1000000 bit/s, not 1",
+        ),
+        (DEVICE + "{use: mpu6050}", "horus.yaml:3: hardware.imu: bus is missing: one of i2c1"),
+        (
+            DEVICE + "{use: mpu6050, bus: i2c1, rate: fast}",
+            "horus.yaml:3: hardware.imu.rate: must be a number (Hz), not 'fast'",
+        ),
+        (
+            DEVICE + "{use: mpu6050, bus: i2c1, accel_range: 5}",
+            "horus.yaml:3: hardware.imu.accel_range: must be one of 2, 4, 8, 16, not 5",
+        ),
+        (
+            DEVICE + "{use: mpu6050, bus: i2c1, address: 0x40}",
+            "horus.yaml:3: hardware.imu.address: must be one of 0x68, 0x69, not 0x40",
+        ),
+        (
+            DEVICE + "{use: mpu6050, bus: i2c1, mock: {plya: x}}",
+            "horus.yaml:3: hardware.imu.mock.plya: unknown option (did you mean play?)",
+        ),
+        (
+            DEVICE + "{use: mpu6050, bus: i2c1, mock: {play: nowhere.csv}}",
+            "horus.yaml:3: hardware.imu.mock.play: no such file: ",
+        ),
+        (
+            DEVICE + "{use: mpu6050, bus: i2c1, rate: 50, rate: 60}",
+            "horus.yaml:3: hardware.imu.rate: given twice, first in line 3",
+        ),
+        (
+            DEVICE + "{use: odrive, bus: i2c1, node: 1}",
+            "horus.yaml:3: hardware.imu.bus: i2c1 is an I2C bus, but odrive is on a CAN bus",
+        ),
+        (
+            MOTOR + "{use: odrive, bus: can0}",
+            "horus.yaml:3: hardware.m: option node is missing (from 0 to 62)",
+        ),
+        (
+            MOTOR + "{use: odrive, bus: can0, node: 1, command_timeout: 0}",
+            "horus.yaml:3: hardware.m.command_timeout: must be greater than 0 and at most 10 s, "
+            "not 0.0",
+        ),
+        ("name: a\n\tb: c", "horus.yaml:2: this is not YAML: "),
+        ("hardware: {imu: {use: x}", "horus.yaml:1: this is not YAML: "),
+        ("name: a\n---\nname: b", "horus.yaml:2: this is not YAML: "),
+        ("a: &x\n  b: *x", "horus.yaml:1: this is not YAML: a value contains itself"),
+        ("? [a, b]\n: c", "horus.yaml:1: the top level: a key must be a plain word"),
+        ("name: \x00", "horus.yaml: this is not YAML: "),
+    ],
+)
+def test_each_fault_has_its_line_and_its_words(folder: Path, text: str, fault: str) -> None:
+    found = faults(folder, text)
+    assert any(line.startswith(fault) for line in found), found
+
+
+def test_two_devices_at_one_address_are_both_named(folder: Path) -> None:
+    assert faults(
+        folder,
+        """\
+        buses:
+          i2c1: {use: i2c, device: /dev/i2c-1}
+          i2c2: {use: i2c, device: /dev/i2c-2}
+          can0: {use: socketcan, channel: can0}
+        hardware:
+          a: {use: mpu6050, bus: i2c1}
+          b: {use: mpu6050, bus: i2c1}
+          c: {use: mpu6050, bus: i2c2}
+          left: {use: odrive, bus: can0, node: 3}
+          right: {use: odrive, bus: can0, node: 3}
+        """,
+    ) == [
+        "horus.yaml:7: hardware.b: address 0x68 on i2c1 is already that of a (line 6)",
+        "horus.yaml:10: hardware.right: node 3 on can0 is already that of left (line 9)",
+    ]
+
+
+def test_a_file_that_is_not_there_is_a_fault_too(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="horus.yaml: no such file"):
+        load(tmp_path)
+
+
+def test_a_merged_default_is_not_a_duplicate(folder: Path) -> None:
+    robot = load(
+        write(
+            folder,
+            """\
+            buses: {can0: {use: socketcan, channel: can0}}
+            hardware:
+              left: &wheel {use: odrive, bus: can0, node: 3, max_velocity: 7.0}
+              right: {<<: *wheel, node: 4}
+            """,
+        )
+    )
+    right = robot.hardware["right"]
+    assert (right.station, getattr(right.config, "max_velocity")) == (4, 7.0)  # noqa: B009
+
+
+def test_real_hardware_needs_one_process_a_bus(folder: Path) -> None:
+    plans = processes(load(write(folder, GOOD)))
+    assert [(plan.name, plan.kind) for plan in plans] == [("i2c1", "driver"), ("can0", "driver")]
+    assert plans[0].module == "horus.hardware.worker"
+    assert "--mock" not in plans[0].arguments
+
+
+def test_simulated_can_devices_have_a_process_of_their_own_that_comes_first(folder: Path) -> None:
+    plans = processes(load(write(folder, GOOD)), mock=True)
+    assert [(plan.name, plan.kind) for plan in plans] == [
+        ("can0.sim", "twin"),
+        ("i2c1", "driver"),
+        ("can0", "driver"),
+    ]
+    assert all("--mock" in plan.arguments for plan in plans if plan.kind == "driver")
+
+
+def test_a_bus_without_devices_needs_nothing(folder: Path) -> None:
+    robot = load(write(folder, "buses: {i2c1: {use: i2c, device: /dev/i2c-77}}"))
+    assert processes(robot, mock=True) == []
+    assert preflight(robot) == []
+
+
+def test_preflight_names_every_missing_bus_with_its_cure(folder: Path) -> None:
+    first, second = preflight(load(write(folder, GOOD)))
+    assert first.startswith("i2c1: /dev/i2c-77 does not exist")
+    assert "modprobe i2c-dev" in first
+    assert second.startswith("can0: the CAN interface nocan9 does not exist")
+    assert "sudo ip link set nocan9 up type can bitrate 250000" in second
