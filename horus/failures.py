@@ -44,9 +44,11 @@ class Failures:
             "ignore": self._leave_out,
         }
 
-    def tick_failed(self, task: Task, error: Exception) -> bool:
-        """Deal with an exception from ``tick``; return whether the node goes on."""
+    def failed(self, task: Task, error: Exception) -> bool:
+        """Deal with an exception from ``tick`` or ``init``; return whether the node goes on."""
         task.node.info._raised(error)
+        if task.starting:
+            return self._init[task.node.failure_policy](task, error)
         on_error = task.node._node_calls.on_error
         if on_error is None:
             return self._tick[task.node.failure_policy](task, error)
@@ -59,11 +61,6 @@ class Failures:
         if task.node.info._error_tally > TOLERATED_ERRORS:
             task.node.info.transition_to_error(f"more than {TOLERATED_ERRORS} exceptions")
         return True
-
-    def init_failed(self, task: Task, error: Exception) -> bool:
-        """Deal with an exception from ``init``; return whether the node will be tried again."""
-        task.node.info._raised(error)
-        return self._init[task.node.failure_policy](task, error)
 
     def _fatal(self, where: str, task: Task, error: Exception) -> bool:
         self._crash(task, error, where)
@@ -93,7 +90,7 @@ class Failures:
             task.node.info._state = NodeState.PAUSED
             task.make_safe()
             task.call = partial(self._resume, task)
-            task.defer(self._now() + SKIP_REST_NS)
+            task.put_off = self._now() + SKIP_REST_NS
         return True
 
     def _resume(self, task: Task, node: Any) -> object:
@@ -108,7 +105,7 @@ class Failures:
         if task.restarts >= node.max_restarts:
             self._crash(task, error, f"{where}, after {task.restarts} restarts")
             return False
-        delay = min(node.restart_delay * 2**task.restarts, LONGEST_RESTART_DELAY)
+        delay = min(node.restart_delay * 2 ** min(task.restarts, 20), LONGEST_RESTART_DELAY)
         task.restarts += 1
         node.info._restarts += 1
         node.info._state = NodeState.CRASHED
@@ -119,17 +116,19 @@ class Failures:
         task.shut_down()
         task.call = partial(self._begin_again, task)
         task.target = self._aside
-        task.defer(now + int(delay * 1e9))
+        task.put_off = now + int(delay * 1e9)
         return True
 
     def _begin_again(self, task: Task, _node: Any) -> None:
         task.started_ns = 0
-        try:
-            task.initialise()
-        except Exception as error:
-            self.init_failed(task, error)
-            return
+        task.initialise()
         task.started(self._now)
+        if task.call is None:  # a node without tick stays in the loop all the same
+            task.call = _nothing
+
+
+def _nothing(_node: Any) -> None:
+    """Do nothing."""
 
 
 def none_hint(task: Task, error: BaseException) -> str:
@@ -137,8 +136,9 @@ def none_hint(task: Task, error: BaseException) -> str:
     if isinstance(error, (TypeError, AttributeError)) and "NoneType" in str(error):
         topics = task.node.get_subscribers()
         if topics:
+            topic = repr(topics[0]) if len(topics) == 1 else "topic"
             return (
-                f"hint: node.get({topics[0]!r}) returns None while no message is there; "
-                f"check `if data is not None:`, or node.has_msg({topics[0]!r}) first"
+                f"hint: node.get({topic}) returns None while no message is there; "
+                f"check `if data is not None:`, or node.has_msg({topic}) first"
             )
     return ""

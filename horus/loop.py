@@ -40,9 +40,9 @@ class _End(Task):
         self.node = None
         self.call = lambda _: loop.stop()
         self.target = NodeInfo("end", str)
-        self.period = _FOREVER_NS
-        self.origin = due
-        self.turn = 0
+        self.due = due
+        self.put_off = 0
+        self.step, self.rest, self.whole, self.carry = _FOREVER_NS, 0, 1, 0
 
 
 class Loop:
@@ -87,12 +87,14 @@ class Loop:
                     break  # stop() came between the two lines above
                 self._apply_rates()
                 self._heap = [
-                    (task.due() << _PLACE_BITS) | place
+                    (task.due << _PLACE_BITS) | place
                     for place, task in enumerate(places)
                     if task.call is not None
                 ]
                 heapify(self._heap)
                 self._run(places)
+                for key in self._heap:
+                    places[key & _PLACE_MASK].due = key >> _PLACE_BITS
 
     def _ordered(self) -> list[Task]:
         return sorted(self.tasks, key=lambda task: task.order)
@@ -120,6 +122,11 @@ class Loop:
                     heappop(heap)
                     continue
                 end = clock()
+                if task.put_off:
+                    key = (task.put_off << _PLACE_BITS) | (key & _PLACE_MASK)
+                    task.put_off = 0
+                    heapreplace(heap, key)
+                    continue
             else:
                 end = clock()
                 duration = end - start
@@ -130,14 +137,22 @@ class Loop:
                     info._max_ns = duration
                 if duration < info._min_ns:
                     info._min_ns = duration
-            task.turn = turn = task.turn + 1
-            due = task.origin + int(turn * task.period + 0.5)
-            if due < end:
-                turn = -int((task.origin - end) // task.period)  # the first one not passed yet
-                info._overruns += turn - task.turn
-                task.turn = turn
-                due = task.origin + int(turn * task.period + 0.5)
-            heapreplace(heap, (due << _PLACE_BITS) | (key & _PLACE_MASK))
+            if task.rest:  # its period is no whole number of ns
+                key += task.advance(1) << _PLACE_BITS
+                late = end - (key >> _PLACE_BITS)
+                if late > 0:
+                    missed = task.missed(late)
+                    info._overruns += missed
+                    key += task.advance(missed) << _PLACE_BITS
+            else:
+                step = task.step
+                key += step << _PLACE_BITS
+                late = end - (key >> _PLACE_BITS)
+                if late > 0:
+                    missed = -(-late // step)
+                    info._overruns += missed
+                    key += missed * step << _PLACE_BITS
+            heapreplace(heap, key)
 
     def tick_once(self) -> None:
         """Tick every task once, now, in order, on the calling thread."""
@@ -167,8 +182,8 @@ class Loop:
             before, now = now, clock()
 
     def _apply_rates(self) -> None:
-        rates, self._rates = self._rates, []
-        for task, hertz in rates:
+        while self._rates:  # another thread may be adding to it
+            task, hertz = self._rates.pop(0)
             task.set_rate(hertz, self._clock.monotonic_ns())
 
 

@@ -15,21 +15,30 @@ __all__ = ["Task"]
 
 
 class Task:
-    """One node in a run; its ticks are due at ``origin + turn * period``."""
+    """One node in a run.
+
+    Its ticks are due on a grid: ``n`` whole periods after the first, rounded down to a ns. A
+    period is ``step`` ns and ``rest / whole`` of one, so nodes whose rates are multiples of each
+    other meet for ever.
+    """
 
     __slots__ = (
         "call",
+        "carry",
+        "due",
         "initialised",
         "last_failure",
         "node",
         "order",
-        "origin",
-        "period",
+        "put_off",
+        "rest",
         "restarts",
         "started_ns",
+        "starting",
+        "step",
         "streak",
         "target",
-        "turn",
+        "whole",
     )
 
     def __init__(self, node: Node, order: int) -> None:
@@ -37,10 +46,11 @@ class Task:
         self.order = order
         self.call: Callable[[Any], object] | None = None  # None: nothing to tick (any more)
         self.target = node.info  # where the loop counts
-        self.period = 1e9 / node.rate  # ns
-        self.origin = 0  # ns
-        self.turn = 0
+        self.due = 0  # ns: the next tick; while a loop runs, that is in the loop's heap
+        self.put_off = 0  # ns: when the next tick is due instead, if not 0
+        self._set_period(node.rate)
         self.initialised = False
+        self.starting = False  # what is called is init again, not tick
         self.started_ns = 0  # of the last start or restart
         self.restarts = 0  # in a row
         self.streak = 0  # failed ticks in a row
@@ -48,28 +58,31 @@ class Task:
 
     # the grid ---------------------------------------------------------------------------------
 
-    def due(self) -> int:
-        """Return when the next tick is due, in ns."""
-        return self.origin + int(self.turn * self.period + 0.5)
+    def _set_period(self, hertz: float) -> None:
+        times, seconds = hertz.as_integer_ratio()
+        self.step, self.rest = divmod(seconds * 1_000_000_000, times)
+        self.whole, self.carry = times, 0
 
     def begin(self, now: int) -> None:
-        """Lay the grid so that the first tick is due now; one put off by `defer` stays put off."""
-        if self.turn >= 0:
-            self.origin = now
-        self.turn = 0
+        """Lay the grid so that the first tick is due now, or when it was put off to."""
+        self.due, self.put_off, self.carry = self.put_off or now, 0, 0
 
-    def defer(self, until: int) -> None:
-        """Lay the grid anew: the tick after the present one is due at ``until``."""
-        self.origin = until
-        self.turn = -1
+    def advance(self, ticks: int) -> int:
+        """Return by how many ns the tick so many ticks on is due later, and move on to it."""
+        more, self.carry = divmod(self.carry + ticks * self.rest, self.whole)
+        return ticks * self.step + more
+
+    def missed(self, late: int) -> int:
+        """Return how many ticks are due before a moment ``late`` ns after the next one."""
+        return -((self.carry - late * self.whole) // (self.step * self.whole + self.rest))
 
     def set_rate(self, hertz: float, now: int) -> None:
         """Change the period from the last tick on; what would be due by now is left out."""
-        last = self.origin + int((self.turn - 1) * self.period + 0.5)
-        self.period = 1e9 / hertz
-        if self.turn > 0:
-            self.origin = last
-            self.turn = max(1, int((now - last) / self.period) + 1)
+        last = self.due - self.step
+        self._set_period(hertz)
+        if self.due:
+            self.due = last + self.advance(1)
+            self.due += self.advance(max(0, self.missed(now - self.due)))
 
     # the node's life --------------------------------------------------------------------------
 
@@ -77,9 +90,11 @@ class Task:
         """Run the node's ``init``; what it raises passes through."""
         node = self.node
         node.info._state = NodeState.INITIALIZING
+        self.starting = True
         init = node._node_calls.init
         if init is not None:
             init(node)
+        self.starting = False
         self.initialised = True
 
     def started(self, now: Callable[[], int]) -> None:

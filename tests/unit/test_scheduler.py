@@ -54,6 +54,29 @@ def test_a_slow_tick_skips_what_it_missed_and_counts_it(clock):
     assert node.info.overruns() == 3
 
 
+@pytest.mark.parametrize("rate", [30, 333.3, 1 / 3])
+def test_an_overrun_leaves_no_trace_on_a_grid_of_odd_periods(clock, rate):
+    times, slow = [], iter([0.2, 3.7, 0.0, 1.999, 2.0])
+    start = clock.now_ns
+
+    def tick(node):
+        times.append((clock.now_ns - start) * 1e-9 * rate)
+        clock.advance(next(slow, 0.0) / rate)
+
+    node = horus.Node(tick=tick, rate=rate)
+    horus.Scheduler(clock=clock).add(node).run(12.5 / rate)
+    assert times == pytest.approx([0, 1, 5, 6, 8, 10, 11, 12], abs=2e-6 * rate)
+    assert node.info.overruns() == 5
+
+
+def test_nodes_whose_rates_are_multiples_meet_for_ever(clock):
+    log = []
+    last = counting("z", log, rate=30, order=9)
+    first = counting("a", log, rate=90, order=1)
+    horus.Scheduler(clock=clock).add(last, first).run(1000)
+    assert log == ["a", "z", "a", "a"] * 30_000
+
+
 def test_a_tick_delayed_by_another_node_is_not_made_up_for(clock):
     times = []
     start = clock.now_ns

@@ -310,6 +310,20 @@ def test_an_init_that_fails_is_tried_again_under_restart(clock):
     assert node.info.error_count() == 2
 
 
+def test_a_node_without_tick_is_restarted_too(clock):
+    tries = []
+
+    def init(node):
+        tries.append(node)
+        if len(tries) < 2:
+            raise OSError("not there yet")
+
+    node = horus.Node(init=init, failure_policy="restart")
+    horus.Scheduler(clock=clock).add(node).run(1.0)
+    assert len(tries) == 2
+    assert (node.info.state, node.info.error_count()) == (NodeState.STOPPED, 1)
+
+
 def test_a_restart_leaves_error(clock):
     states = []
 

@@ -1,0 +1,70 @@
+"""Run node files, each in a process of its own, and the hardware of a horus.yaml."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+
+_EXAMPLES = """\
+examples:
+  horus run "nodes/*.py"                 all nodes of a folder
+  horus run sensor.py controller.py      these files
+  horus run "nodes/*.py" "nodes/*.rs"    Python and single-file Rust together
+  horus run                              what the horus.yaml in this folder says
+  horus run --mock examples/rover        what another folder's says, on simulated devices
+"""
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `horus run`."""
+    parser.epilog = _EXAMPLES
+    parser.add_argument(
+        "what",
+        nargs="*",
+        metavar="FILE",
+        help="node files, quoted patterns of them, a horus.yaml or its folder (default: this one)",
+    )
+    parser.add_argument(
+        "--mock", action="store_true", help="simulate every device instead of using real hardware"
+    )
+    parser.add_argument(
+        "--fail-fast", action="store_true", help="end the run when one process fails"
+    )
+    parser.add_argument(
+        "--duration", type=_seconds, metavar="S", help="end the run in order after S seconds"
+    )
+    parser.add_argument(
+        "--grace",
+        type=_seconds,
+        default=3.0,
+        metavar="S",
+        help="how long processes may take to stop, before SIGTERM and then SIGKILL (default: 3)",
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run what was named; return the exit status of the run."""
+    from horus.runtime.run import run
+    from horus.runtime.supervisor import Options
+
+    colour = os.isatty(1) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    options = Options(
+        grace=args.grace, fail_fast=args.fail_fast, duration=args.duration, colour=colour
+    )
+    try:
+        return run(args.what, options, mock=args.mock)
+    except KeyboardInterrupt:  # later on the supervisor answers it
+        print("\nhorus run: interrupted before anything was started", file=sys.stderr)
+        return 0

@@ -1,0 +1,221 @@
+"""`Run`: one life of a scheduler's nodes, from their init to the closing of their topics."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from time import monotonic
+
+from horus.clock import Clock
+from horus.failures import Failures, none_hint
+from horus.info import NodeState, describe
+from horus.loop import Loop
+from horus.node import Node
+from horus.signals import StopSignals
+from horus.stopping import make_safe, strip_traceback
+from horus.task import Task
+from horus.worker import Job, Worker
+
+__all__ = ["Run"]
+
+#: How long a stop waits for the ticks that run on threads of their own.
+THREAD_STOP = 2.0  # s
+#: With such threads, how soon one that is due gets Python's lock from one that computes.
+SWITCH_INTERVAL = 1e-4  # s
+
+
+class Run:
+    """Starts nodes, ticks them, and stops them in order whatever happens."""
+
+    def __init__(self, nodes: Iterable[tuple[Node, int]], clock: Clock, spin_ns: int) -> None:
+        self._clock = clock
+        self._spin_ns = spin_ns
+        self._failures = Failures(clock, self._crash)
+        self._signals = StopSignals(self.stop)
+        self._tasks: dict[str, Task] = {}  # in the order of adding
+        for node, order in nodes:
+            self.add(node, order)
+        self._loop = self._new_loop()
+        # For nodes with a thread of their own: the thread, its loop, and the call that is the loop.
+        self._workers: dict[str, Worker] = {}
+        self._loops: dict[str, Loop] = {}
+        self._ticking: dict[str, Job] = {}
+        self._failure: BaseException | None = None
+        self.stopping = False
+
+    def _new_loop(self) -> Loop:
+        return Loop(self._clock, self._failures.failed, self._spin_ns)
+
+    def add(self, node: Node, order: int) -> None:
+        """Take in a node; it starts at the next `to_the_end` or `step`."""
+        self._tasks[node.name] = Task(node, order)
+
+    def set_rate(self, name: str, hertz: float) -> None:
+        """Change a node's rate from its last tick on."""
+        self._loops.get(name, self._loop).set_rate(self._tasks[name], hertz)
+
+    # ticking ----------------------------------------------------------------------------------
+
+    def to_the_end(self, duration: float | None) -> BaseException | None:
+        """Start, tick until something says stop, end; return what the run is to raise."""
+        switch_interval = sys.getswitchinterval()
+        try:
+            with self._signals as signals:
+                try:
+                    try:
+                        signals.interruptible = True
+                        self._start(threads=True)
+                        self._tick(duration)
+                    finally:
+                        signals.interruptible = False
+                except BaseException as error:
+                    signals.interruptible = False  # a signal may have come in the line before
+                    self._note(error)
+                return self.end()
+        finally:
+            sys.setswitchinterval(switch_interval)
+
+    def step(self) -> bool:
+        """Start what has not started, tick each node once; return whether the run goes on."""
+        try:
+            self._start(threads=False)
+            self._loop.tasks = list(self._tasks.values())
+            self._loop.tick_once()
+        except BaseException as error:
+            self._note(error)
+        return not self.stopping and self._failure is None
+
+    def _start(self, *, threads: bool) -> None:
+        """Open all topics, then run the init of each node that has not started, in order."""
+        for task in self._tasks.values():
+            task.node.open_topics()
+        for name, task in self._tasks.items():
+            if self.stopping:
+                return
+            if threads and task.node.thread:
+                self._workers[name] = Worker(f"horus-{name}")
+            if not task.initialised and task.call is None:
+                try:
+                    self._call(name, task.initialise)
+                except Exception as error:
+                    self._failures.failed(task, error)
+                else:
+                    task.started(self._clock.monotonic_ns)
+
+    def _call(self, name: str, function: Callable[[], object]) -> None:
+        """Call on the node's own thread, if it has one, and wait for the end."""
+        worker = self._workers.get(name)
+        if worker is None:
+            function()
+        else:
+            worker.submit(function).result()
+
+    def _tick(self, duration: float | None) -> None:
+        """Tick all nodes until something says stop."""
+        if self.stopping or not any(t.initialised or t.call for t in self._tasks.values()):
+            return  # no node is left to run
+        begin = self._clock.monotonic_ns()
+        end = None if duration is None else begin + int(duration * 1e9)
+        if self._workers:
+            sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL))
+        self._loop.tasks = [t for name, t in self._tasks.items() if name not in self._workers]
+        for name in self._workers:
+            self._loops[name] = self._new_loop()
+            self._loops[name].tasks = [self._tasks[name]]
+        for name, loop in self._loops.items():
+            self._ticking[name] = self._workers[name].submit(partial(self._tick_apart, loop, begin))
+        if not self.stopping:
+            self._loop.run(begin, end)
+
+    def _tick_apart(self, loop: Loop, begin: int) -> None:
+        """Run the loop of another thread; what it raises ends the whole run."""
+        try:
+            if not self.stopping:
+                loop.run(begin, None)
+        except BaseException as error:
+            self._note(error)
+            self.stop()
+
+    # failing ----------------------------------------------------------------------------------
+
+    def _crash(self, task: Task, error: BaseException, where: str) -> None:
+        """Note that a node is lost, and end the run."""
+        task.node.info._state = NodeState.CRASHED
+        hint = none_hint(task, error)
+        task.node.log_error(f"crashed in {where}: {describe(error)}" + (hint and f"; {hint}"))
+        self._note(error)
+        self.stop()
+
+    def _note(self, error: BaseException) -> None:
+        """Keep what the run will raise; the KeyboardInterrupt of a signal is not a failure."""
+        if isinstance(error, KeyboardInterrupt) and self._signals.received:
+            return
+        if self._failure is None:
+            self._failure = error.with_traceback(strip_traceback(error.__traceback__))
+        elif error is not self._failure:
+            from horus.logs import logger
+
+            logger("scheduler").error("a further exception: %s", describe(error), exc_info=error)
+
+    # stopping ---------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Let the ticking end soon; sets flags only, so it may be called from anywhere."""
+        self.stopping = True
+        self._loop.stop()
+        for loop in list(self._loops.values()):
+            loop.stop()
+
+    def end(self) -> BaseException | None:
+        """Stop everything in order; return what the run is to raise."""
+        self.stop()
+        for task in self._tasks.values():
+            if task.initialised and task.node.info.state is not NodeState.CRASHED:
+                task.node.info._state = NodeState.STOPPING
+        late = make_safe(list(self._tasks.values()), self._ticking)
+        self._join()
+        make_safe(late, {})
+        for name, task in reversed(self._tasks.items()):
+            self._shut_down(name, task)
+        for name, task in self._tasks.items():
+            if name not in self._stuck():
+                task.close()
+        for worker in self._workers.values():
+            worker.close()
+        return self._failure
+
+    def _stuck(self) -> list[str]:
+        """Return the nodes whose tick on their own thread has not ended."""
+        return [name for name, job in self._ticking.items() if not job.done.is_set()]
+
+    def _join(self) -> None:
+        """Wait for the ticks on other threads, but not for ever."""
+        deadline = monotonic() + THREAD_STOP
+        for name in self._stuck():
+            self._ticking[name].done.wait(max(0.0, deadline - monotonic()))
+        for name in self._stuck():
+            self._loops[name].abandon()
+            self._tasks[name].node.log_error(
+                f"its tick has not ended within {THREAD_STOP:g} s; its shutdown is left out"
+            )
+
+    def _shut_down(self, name: str, task: Task) -> None:
+        """Run one shutdown; a second signal leaves it if it blocks."""
+        signals, info = self._signals, task.node.info
+        if name in self._stuck() or info.state is NodeState.UNINITIALIZED:
+            return
+        signals.patient = True
+        try:
+            try:
+                signals.interruptible = True
+                if task.initialised:  # or its thread may still be in init
+                    self._call(name, task.shut_down)
+            finally:
+                signals.interruptible = False
+        except BaseException as error:
+            signals.interruptible = False
+            if isinstance(error, KeyboardInterrupt) and signals.received:
+                task.node.log_warning("shutdown interrupted by a second signal")
+            self._note(error)
+        info._stopped()

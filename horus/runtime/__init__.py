@@ -1,0 +1,1 @@
+"""What `horus run` is made of: finding node files, checking them, supervising processes."""

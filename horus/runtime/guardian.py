@@ -1,0 +1,66 @@
+"""The process that tidies up when the supervisor itself is killed.
+
+The kernel sends every process of a run SIGTERM at that moment; the guardian waits for them to stop
+in order, kills those that do not, speaks the last words of actuators whose process could not, and
+removes the session. It learns of the death through the end of its standard input.
+
+It is told ``PID START`` for every process, and ``done`` before the supervisor ends in order.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__" and sys.path[0] == __file__.rpartition("/")[0]:
+    del sys.path[0]  # this folder: see horus.runtime.child
+
+import signal
+import time
+from collections.abc import Mapping, Sequence
+
+_KILL_WAIT = 2.0
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Wait for the supervisor's end; ``arguments``: session id, grace in s, folder of programs."""
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_IGN)
+    session_id, grace, folder = arguments
+    leaders: dict[int, int] = {}
+    for line in sys.stdin:
+        if line == "done\n":
+            return
+        pid, start = line.split()
+        leaders[int(pid)] = int(start)
+    clean_up(leaders, session_id, float(grace), folder)
+
+
+def clean_up(leaders: Mapping[int, int], session_id: str, grace: float, folder: str) -> None:
+    """End what is left of a run whose supervisor was killed, and leave nothing behind."""
+    import shutil
+
+    from horus.bus import session
+    from horus.runtime.lastwords import speak
+    from horus.runtime.linux import send_signal, session_members
+
+    for pid in session_members(leaders):
+        if pid not in leaders:  # those have it from the kernel
+            send_signal(pid, signal.SIGTERM)
+    deadline = time.monotonic() + grace
+    while session_members(leaders) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    deadline = time.monotonic() + _KILL_WAIT
+    while (left := session_members(leaders)) and time.monotonic() < deadline:
+        for pid in left:
+            send_signal(pid, signal.SIGKILL)
+        time.sleep(0.02)
+    for pid in leaders:
+        for line in speak(session.session_dir(session_id), pid, "ended when the run was killed"):
+            print(line, file=sys.stderr)
+    session.end_session(session_id)
+    session.clean()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

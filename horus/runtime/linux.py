@@ -1,0 +1,85 @@
+"""What the kernel knows about processes and Python has no function for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from horus.runtime.child import prctl
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class Stat(NamedTuple):
+    """What ``/proc/<pid>/stat`` says about a living process."""
+
+    pid: int
+    parent: int
+    session: int
+    #: Clock ticks since boot.
+    start: int
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of descendants whose own parent ends, so none can slip away."""
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def stat(pid: int) -> Stat | None:
+    """Return what is known of a process; None when it has ended."""
+    try:
+        text = Path("/proc", str(pid), "stat").read_bytes()
+        # The name in field 2 may hold spaces and brackets: count from its end.
+        fields = text[text.rindex(b")") + 2 :].split()
+    except (OSError, ValueError):
+        return None
+    if fields[0] in (b"Z", b"X"):
+        return None
+    return Stat(pid, int(fields[1]), int(fields[3]), int(fields[19]))
+
+
+def living() -> list[Stat]:
+    """Return all processes of the machine that have not ended."""
+    try:
+        pids = [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
+    except OSError:
+        return []
+    return [found for pid in pids if (found := stat(pid))]
+
+
+def descendants(root: int) -> list[int]:
+    """Return the living children of a process, their children, and so on."""
+    children: dict[int, list[int]] = {}
+    for process in living():
+        children.setdefault(process.parent, []).append(process.pid)
+    found: list[int] = []
+    ahead = [root]
+    while ahead:
+        below = children.get(ahead.pop(), [])
+        found += below
+        ahead += below
+    return found
+
+
+def session_members(leaders: Mapping[int, int]) -> list[int]:
+    """Return the living processes of the sessions of these leaders (pid: start time)."""
+    processes = living()
+    now = {process.pid: process.start for process in processes}
+    # While a session has members its number is not given to a new process; after that it may be.
+    ours = {pid for pid, start in leaders.items() if now.get(pid, start) == start}
+    return [process.pid for process in processes if process.session in ours]
+
+
+def send_signal(pid: int, signum: int) -> None:
+    """Send a signal to one process; one that has gone, or is not ours, is left alone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signum)
+
+
+def signal_group(leader: int, signum: int) -> None:
+    """Send a signal to a process group, as a terminal's Ctrl-C would."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signum)

@@ -1,0 +1,182 @@
+"""One process of a run: how it is started, read, and what its end means."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from horus.runtime import child, guardian
+from horus.runtime.build import Program
+from horus.runtime.linux import stat
+from horus.runtime.output import LineSplitter
+
+_READ_SIZE = 1 << 16
+#: Ends that mean "as asked" once SIGINT or SIGTERM was sent.
+_AS_ASKED = {0, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM}
+
+
+class Process:
+    """A running program of the run, and the pipe on which it prints."""
+
+    def __init__(self, program: Program, env: Mapping[str, str], ready_file: Path | None) -> None:
+        self.program = program
+        self.name = program.name
+        #: Made by a hardware process when others can rely on it.
+        self.ready_file = ready_file
+        #: The last signal of the stop sequence it was sent, if any.
+        self.asked: signal.Signals | None = None
+        #: True when not even SIGKILL ended it in time.
+        self.lost = False
+        self._lines = LineSplitter()
+        read_end, write_end = os.pipe()
+        try:
+            self._popen = _start(program, env, write_end)
+        except BaseException:
+            os.close(read_end)
+            raise
+        finally:
+            os.close(write_end)
+        os.set_blocking(read_end, False)
+        #: Where its output is read; None once that has ended.
+        self.fd: int | None = read_end
+
+    @property
+    def pid(self) -> int:
+        """Return the process id, which is also its group's and its session's."""
+        return self._popen.pid
+
+    @property
+    def code(self) -> int | None:
+        """Return how it ended: exit code, or minus the signal; None while it runs."""
+        return self._popen.returncode
+
+    @property
+    def running(self) -> bool:
+        """Return whether there is still something to wait for."""
+        return self.code is None and not self.lost
+
+    @property
+    def ended_well(self) -> bool:
+        """Return whether it ended with 0, or the way it was asked to."""
+        return self.code == 0 or (
+            self.asked in (signal.SIGINT, signal.SIGTERM) and self.code in _AS_ASKED
+        )
+
+    @property
+    def status(self) -> int:
+        """Return what it contributes to the exit status of the run."""
+        if self.code is None:
+            return 128 + signal.SIGKILL
+        if self.ended_well:
+            return 0
+        return 128 - self.code if self.code < 0 else self.code
+
+    def reap(self) -> None:
+        """Take note of its end, if it has ended."""
+        self._popen.poll()
+
+    def read(self) -> list[bytes]:
+        """Return the lines that have come; close the pipe at its end."""
+        data = self._read_bytes()
+        if data is None:
+            return []
+        if data:
+            return self._lines.feed(data)
+        self.close()
+        return self._lines.flush()
+
+    def read_rest(self) -> list[bytes]:
+        """Return what an ended process left in the pipe, however its last line ended."""
+        lines: list[bytes] = []
+        # Bounded: a process that it started may hold the pipe and print for ever.
+        for _ in range(64):
+            data = self._read_bytes()
+            if not data:
+                break
+            lines += self._lines.feed(data)
+        return lines + self._lines.flush()
+
+    def _read_bytes(self) -> bytes | None:
+        """Return what is in the pipe now, nothing at its end, None when more may come later."""
+        if self.fd is None:
+            return b""
+        try:
+            return os.read(self.fd, _READ_SIZE)
+        except BlockingIOError:
+            return None
+
+    def close(self) -> None:
+        """Close the pipe."""
+        if self.fd is not None:
+            os.close(self.fd)
+            self.fd = None
+
+
+def _start(program: Program, env: Mapping[str, str], output: int) -> subprocess.Popen[bytes]:
+    """Start a program through `horus.runtime.child`, in a session (and so a group) of its own."""
+    command = [sys.executable, child.__file__, str(os.getpid()), *program.command]
+    signal.pthread_sigmask(signal.SIG_BLOCK, child.HELD_SIGNALS)
+    try:
+        return subprocess.Popen(
+            command,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # the terminal's Ctrl-C reaches it through us only, once
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, child.HELD_SIGNALS)
+
+
+def describe_end(code: int | None) -> str:
+    """Return an exit code, or the signal that killed, in words."""
+    if code is None:
+        return "does not end, not even on SIGKILL"
+    if code >= 0:
+        return f"exit code {code}"
+    with contextlib.suppress(ValueError):
+        return f"killed by signal {-code} ({signal.Signals(-code).name})"
+    return f"killed by signal {-code}"
+
+
+class Guardian:
+    """The supervisor's end of `horus.runtime.guardian`."""
+
+    def __init__(self, session_id: str, grace: float, folder: Path) -> None:
+        self._popen = subprocess.Popen(
+            [sys.executable, guardian.__file__, session_id, str(grace), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self.pid = self._popen.pid
+
+    def watch(self, pid: int) -> None:
+        """Have a process looked after."""
+        found = stat(pid)
+        if found:
+            self._tell(f"{pid} {found.start}\n")
+
+    def release(self) -> None:
+        """Tell it that all is in order, and see it off."""
+        self._tell("done\n")
+        with contextlib.suppress(OSError):
+            if self._popen.stdin:
+                self._popen.stdin.close()
+        self._popen.wait()
+
+    def reap(self) -> None:
+        """Take note of its end, should somebody have killed it."""
+        self._popen.poll()
+
+    def _tell(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # it was killed: the run goes on without
+            if self._popen.stdin:
+                self._popen.stdin.write(text.encode())
+                self._popen.stdin.flush()

@@ -1,0 +1,147 @@
+"""`horus run` from its arguments to its exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from horus.bus import session
+from horus.runtime.build import Fault, Program, build_all
+from horus.runtime.files import NodeFile, UsageError, find_files, name_files, split_config
+from horus.runtime.output import Output
+from horus.runtime.process import Guardian
+from horus.runtime.supervisor import Options, Supervisor
+
+if TYPE_CHECKING:
+    from horus.hardware.plan import ProcessPlan
+
+
+@dataclass(frozen=True)
+class Job:
+    """What there is to run."""
+
+    files: list[NodeFile]
+    #: Each device, its driver and its bus, in words.
+    devices: list[str]
+    #: The processes that hold them.
+    hardware: list[ProcessPlan]
+    #: Why hardware cannot be used, all reasons, a line each.
+    hardware_faults: list[str]
+    mock: bool
+    #: What is worth knowing but no error.
+    notes: list[str]
+
+
+def find_job(arguments: Sequence[str], *, mock: bool) -> Job:
+    """Return what the arguments of `horus run` stand for; start nothing and open nothing."""
+    config_path, patterns = split_config(arguments)
+    found = find_files(patterns)
+    notes = [f"no file matches {text!r}; going on without" for text in found.unmatched]
+    paths = found.paths
+    devices: list[str] = []
+    hardware: list[ProcessPlan] = []
+    faults: list[str] = []
+    if config_path is not None:
+        from horus.hardware import config as hardware_config
+
+        config = hardware_config.load(config_path)
+        paths = list(dict.fromkeys([*config.nodes, *paths]))
+        if config.hardware:
+            # The last words now, so that their import delays nothing when a driver has died.
+            from horus.hardware import lastwords as _lastwords  # noqa: F401
+            from horus.hardware import plan
+
+            devices = [f"{d.name}: {d.use} on {d.bus}" for d in config.hardware.values()]
+            hardware = plan.processes(config, mock)
+            faults = [] if mock else plan.preflight(config)
+        if not paths and not hardware:
+            raise UsageError(f"{config_path}: neither nodes nor hardware: there is nothing to run")
+    if mock and not hardware:
+        notes.append("--mock changes nothing: this run has no hardware")
+    files = name_files(paths, {process.name for process in hardware})
+    return Job(files, devices, hardware, faults, mock, notes)
+
+
+def run(arguments: Sequence[str], options: Options, *, mock: bool = False) -> int:
+    """Run node files and hardware until they end or are stopped; return the exit status."""
+    job = find_job(arguments, mock=mock)
+    for note in job.notes:
+        print(f"note: {note}", file=sys.stderr)
+    session.clean()
+    compiles = any(file.language == "rust" for file in job.files)
+    with _session(options, compiles) as (session_id, session_path, folder, guardian):
+        output = Output()
+        _tell_job(job, session_id, output)
+        programs = _build(job, folder, output)
+        if programs is None:
+            return 1
+        output.say("\n Phase 2: Starting all processes...\n")
+        env = {**os.environ, "HORUS_SESSION_ID": session_id, "PYTHONUNBUFFERED": "1"}
+        return Supervisor(session_path, output, guardian, options, env).run(programs)
+
+
+@contextlib.contextmanager
+def _session(options: Options, compiles: bool) -> Iterator[tuple[str, Path, Path, Guardian]]:
+    """Make what a run needs beside its processes, and remove all of it however the run ends."""
+    made = session.new_session()
+    folder = made.path
+    if compiles:  # shared memory is often mounted so that nothing in it can be executed
+        folder = Path(tempfile.mkdtemp(prefix="horus-run-"))
+    try:
+        guardian = Guardian(made.id, options.grace, folder)
+        try:
+            yield made.id, made.path, folder, guardian
+        finally:
+            guardian.release()
+    finally:
+        session.end_session(made.id)
+        session.clean()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tell_job(job: Job, session_id: str, output: Output) -> None:
+    count = len(job.files)
+    if count == 1:
+        output.say(" Executing 1 file:\n")
+    else:
+        output.say(f" Executing {count} files concurrently:\n")
+    output.say(f"  🔒 Session: {session_id}\n")
+    if job.hardware and job.mock:
+        output.say("  MOCK: simulated devices, no real hardware is touched\n")
+    for number, file in enumerate(job.files, 1):
+        output.say(f"  {number}. {file.shown} ({file.language})\n")
+    for device in job.devices:
+        output.say(f"  + {device}\n")
+
+
+def _build(job: Job, folder: Path, output: Output) -> list[Program] | None:
+    """Carry out Phase 1; None when there are faults, which have then been told."""
+    output.say("\n Phase 1: Building all files...\n")
+    programs, faults = build_all(job.files, folder)
+    lines = [*map(str, _unique(faults)), *job.hardware_faults]
+    if lines:
+        output.flush()
+        number = "1 fault" if len(lines) == 1 else f"{len(lines)} faults"
+        print(*lines, f"horus run: {number}; nothing was started", sep="\n", file=sys.stderr)
+        return None
+    output.say(" All files built successfully!\n")
+    hardware = [Program(p.name, _command(p.argv), p.kind) for p in job.hardware]
+    return [*hardware, *programs]
+
+
+def _unique(faults: Sequence[Fault]) -> list[Fault]:
+    return list(dict.fromkeys(faults))
+
+
+def _command(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return a command line as `horus.runtime.child` takes it."""
+    if len(argv) > 2 and argv[0] == sys.executable and argv[1] == "-m":
+        return ("module", *argv[2:])
+    return ("program", argv[0], *argv)

@@ -1,0 +1,258 @@
+"""Starts the processes of a run, shows what they print, and ends them in order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from horus.runtime.build import Program
+from horus.runtime.linux import adopt_orphans, descendants, send_signal
+from horus.runtime.output import Output
+from horus.runtime.process import Guardian, Process
+from horus.runtime.report import Reporter
+from horus.runtime.signals import SignalInbox
+from horus.runtime.stopping import StopSequence
+
+#: Started in this order; stopped with the simulated devices last.
+_KINDS = ("twin", "driver", "node")
+#: How long (s) a hardware process may take until others can rely on it.
+_READY_TIMEOUT = 15.0
+#: How long (s) processes that others left behind may take to end on a signal.
+_SWEEP_GRACE = 1.0
+_WHY = {signal.SIGINT: "Ctrl+C", signal.SIGHUP: "the terminal has gone"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is supervised."""
+
+    #: How long (s) processes have to answer SIGINT, and then SIGTERM.
+    grace: float = 3.0
+    #: One failed process ends the run.
+    fail_fast: bool = False
+    #: End the run after this time (s).
+    duration: float | None = None
+    colour: bool = False
+
+
+class Supervisor:
+    """One run, from the start of its first process to the end of its last."""
+
+    def __init__(
+        self,
+        session_path: Path,
+        output: Output,
+        guardian: Guardian,
+        options: Options,
+        env: Mapping[str, str],
+    ) -> None:
+        self._session_path = session_path
+        self._output = output
+        self._guardian = guardian
+        self._options = options
+        self._env = env
+        self._report = Reporter(output, session_path, colour=options.colour)
+        self._processes: list[Process] = []
+        self._stop: StopSequence | None = None
+        self._stop_signal: signal.Signals | None = None
+        #: The least exit status: 1 when the run itself failed, not one of its processes.
+        self._floor = 0
+        self._ends_at: float | None = None
+        self._inbox = SignalInbox()
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._inbox.fd, selectors.EVENT_READ, None)
+        output.wake = self._inbox.wake
+
+    def run(self, programs: Sequence[Program]) -> int:
+        """Run all programs until they have ended or the run is stopped; return the exit status."""
+        adopt_orphans()
+        self._inbox.listen()
+        try:
+            self._start_all(programs)
+            if self._stop is None:
+                self._report.say("\n All processes running. Press Ctrl+C to stop.")
+                if self._options.duration is not None:
+                    self._ends_at = time.monotonic() + self._options.duration
+            self._report.release()
+            self._loop()
+        finally:
+            self._sweep()
+        stopped = self._stop is not None
+        self._report.say(" All processes stopped." if stopped else "\n All processes have ended.")
+        seen = self._inbox.count
+        self._output.flush(lambda: self._inbox.count > seen)
+        self._inbox.ignore()
+        return self._status()
+
+    # -- start
+
+    def _start_all(self, programs: Sequence[Program]) -> None:
+        for kind in _KINDS:
+            for program in programs:
+                if program.kind == kind and self._stop is None:
+                    self._start(program)
+            if kind != "node":
+                self._await_ready()
+
+    def _start(self, program: Program) -> None:
+        env = dict(self._env)
+        ready_file = None
+        if program.kind != "node":
+            ready_file = self._session_path / f"ready-{len(self._processes)}"
+            env["HORUS_READY_FILE"] = str(ready_file)
+        try:
+            process = Process(program, env, ready_file)
+        except OSError as error:
+            self._fail(f"[{program.name}] cannot be started: {error.strerror or error}")
+            return
+        self._guardian.watch(process.pid)
+        self._processes.append(process)
+        if process.fd is not None:
+            self._selector.register(process.fd, selectors.EVENT_READ, process)
+        self._report.say(f"   Started [{program.name}]")
+
+    def _await_ready(self) -> None:
+        """Wait until all hardware processes say that others can rely on them."""
+        deadline = time.monotonic() + _READY_TIMEOUT
+        while self._stop is None:
+            waiting = [p for p in self._processes if p.ready_file and not p.ready_file.exists()]
+            dead = [process.name for process in waiting if not process.running]
+            if dead:
+                self._fail(f"[{dead[0]}] ended before it was ready")
+            elif not waiting:
+                return
+            elif time.monotonic() > deadline:
+                self._fail(f"[{waiting[0].name}] is not ready after {_READY_TIMEOUT:g} s")
+            else:
+                self._turn(0.02)
+                self._obey_signals()
+
+    # -- the loop
+
+    def _loop(self) -> None:
+        while True:
+            self._obey_signals()
+            self._tell_ends()
+            now = time.monotonic()
+            if self._stop is not None:
+                if self._stop.advance(now):
+                    self._tell_ends()
+                    return
+                self._turn(self._stop.deadline - now)
+            elif not any(process.running for process in self._processes):
+                return
+            elif why := self._reason_to_stop(now):
+                self._begin_stop(why)
+            else:
+                self._turn(None if self._ends_at is None else self._ends_at - now)
+
+    def _reason_to_stop(self, now: float) -> str:
+        kinds = {process.program.kind for process in self._processes}
+        running = {process.program.kind for process in self._processes if process.running}
+        if self._output.broken:
+            return "nobody reads the output any more"
+        if self._ends_at is not None and now >= self._ends_at:
+            return f"{self._options.duration:g} s have passed"
+        if "node" in kinds and "node" not in running:
+            return "all nodes have ended"
+        if "driver" in kinds and "driver" not in running and "node" not in running:
+            return "all drivers have ended"
+        return ""
+
+    def _turn(self, timeout: float | None) -> None:
+        """Wait for something to happen and take note of it."""
+        if timeout is not None:
+            timeout = max(timeout, 0.0)
+        if self._stop is None and self._output.full():
+            # Let our own reader catch up, but go on noticing signals and ends.
+            timeout = 0.2 if timeout is None else min(timeout, 0.2)
+            with selectors.DefaultSelector() as inbox_only:
+                inbox_only.register(self._inbox.fd, selectors.EVENT_READ)
+                inbox_only.select(timeout)
+            self._inbox.drain()
+        else:
+            for key, _ in self._selector.select(timeout):
+                if key.data is None:
+                    self._inbox.drain()
+                else:
+                    self._read(key.data)
+        self._reap()
+
+    def _read(self, process: Process) -> None:
+        fd = process.fd
+        lines = process.read()
+        if process.fd is None and fd is not None:
+            self._selector.unregister(fd)
+        self._report.lines(process, lines)
+
+    def _reap(self) -> None:
+        """Take note of ended processes: our own, and those adopted from ours."""
+        known = {process.pid: process.reap for process in self._processes}
+        known[self._guardian.pid] = self._guardian.reap
+        with contextlib.suppress(ChildProcessError):
+            while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if ended.si_pid in known:
+                    known[ended.si_pid]()
+                else:
+                    os.waitpid(ended.si_pid, os.WNOHANG)
+
+    def _tell_ends(self) -> None:
+        for process in self._report.ends(self._processes):
+            if self._options.fail_fast and not process.ended_well:
+                self._begin_stop(f"--fail-fast: [{process.name}] failed")
+
+    # -- the end
+
+    def _fail(self, why: str) -> None:
+        self._floor = 1
+        self._begin_stop(why)
+
+    def _begin_stop(self, why: str) -> None:
+        if self._stop is not None:
+            return
+        self._report.release()
+        self._report.say(f"\n Stopping all processes ({why})...")
+        twins = [process for process in self._processes if process.program.kind == "twin"]
+        others = [process for process in self._processes if process.program.kind != "twin"]
+        self._stop = StopSequence([others, twins], self._options.grace)
+
+    def _obey_signals(self) -> None:
+        while signum := self._inbox.take():
+            if self._stop is None:
+                self._stop_signal = signum
+                self._begin_stop(_WHY.get(signum, signum.name))
+            else:
+                self._stop.hurry(time.monotonic())
+
+    def _sweep(self) -> None:
+        """End what processes started and left behind; after a fault of ours, all of them."""
+        # First a moment in which helpers of an ended process may notice and end by themselves.
+        for signum, grace in ((0, 0.25), (signal.SIGTERM, _SWEEP_GRACE), (signal.SIGKILL, 1.0)):
+            left = self._left_behind()
+            if left and signum == signal.SIGTERM:
+                self._report.say(f"   Ending processes that were left behind: {len(left)}")
+            for pid in left:
+                send_signal(pid, signum)
+            deadline = time.monotonic() + grace
+            while left and time.monotonic() < deadline:
+                self._turn(0.05)
+                left = self._left_behind()
+        for process in self._processes:
+            self._report.lines(process, process.read_rest())
+            process.close()
+        self._selector.close()
+
+    def _left_behind(self) -> list[int]:
+        spared = {process.pid for process in self._processes if process.lost}
+        return [pid for pid in descendants(os.getpid()) if pid not in {self._guardian.pid, *spared}]
+
+    def _status(self) -> int:
+        if self._stop_signal == signal.SIGINT:
+            return 0
+        return max([self._floor, *(process.status for process in self._processes)])

@@ -1,0 +1,90 @@
+"""Every code block and command of the README runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"(?:<!-- (\w+): (\w+) -->\n)?```(\w+)\n(.*?)```", README, re.S)
+
+
+def blocks(language: str) -> list[str]:
+    return [code for _, _, kind, code in BLOCKS if kind == language]
+
+
+def test_every_block_is_of_a_kind_that_some_test_runs() -> None:
+    assert {kind for _, _, kind, _ in BLOCKS} == {"bash", "python", "yaml", "text"}
+    # The two commands are run by .ci/run, which reads them from here.
+    assert [(mark, name) for mark, name, kind, _ in BLOCKS if kind == "bash"] == [
+        ("command", "main"),
+        ("command", "tests"),
+    ]
+
+
+@pytest.mark.parametrize("code", blocks("bash"))
+def test_each_set_up_command_is_one_line_that_the_shell_accepts(code: str) -> None:
+    assert code.count("\n") == 1
+    subprocess.run(["bash", "-n", "-c", code], check=True)
+    assert shlex.split(code)[:4] == ["python3", "-m", "venv", ".venv"]
+
+
+def test_the_shortest_program_runs_and_shows_its_data(tmp_path: Path) -> None:
+    done = run_python(blocks("python")[0], tmp_path)
+    assert len(re.findall(r"shower.*\{'on': (True|False)\}", done.stdout + done.stderr)) >= 3
+
+
+def test_the_topic_program_prints_what_it_says(tmp_path: Path) -> None:
+    done = run_python(blocks("python")[1], tmp_path)
+    assert done.stdout == "Wheel(velocity=2.5, torque=0.0)\n"
+    assert len(blocks("python")) == 2
+
+
+def run_python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    (folder / "program.py").write_text(code)
+    return subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+
+def test_the_configuration_is_accepted(tmp_path: Path) -> None:
+    from horus.hardware import config
+
+    (code,) = blocks("yaml")
+    (tmp_path / "nodes").mkdir()
+    (tmp_path / "nodes" / "a.py").write_text("import horus\n")
+    (tmp_path / "horus.yaml").write_text(code)
+    robot = config.load(tmp_path / "horus.yaml")
+    assert robot.name == "rover"
+    assert sorted(robot.hardware) == ["imu", "left_wheel"]
+
+
+def test_every_command_of_the_table_has_a_help_with_an_example() -> None:
+    for command in re.findall(r"^\| `horus (\w+)", README, re.M):
+        done = subprocess.run(
+            [sys.executable, "-m", "horus.cli", command, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        assert f"horus {command}" in done.stdout
+        assert "example" in done.stdout.lower()
+
+
+def test_every_link_leads_somewhere() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    assert links
+    for link in links:
+        assert (ROOT / link).exists(), link

@@ -1,0 +1,40 @@
+"""What pyproject.toml says about the packages is what lies in the folders."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import horus
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = {"horus": "horus", "drivers": "horus_drivers", "plugins": "horus_plugins"}
+
+
+def test_every_package_is_listed() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    block = re.search(r"^packages = \[(.*?)^\]", text, re.M | re.S)
+    assert block
+    listed = set(re.findall(r'"([\w.]+)"', block[1]))
+    found = set()
+    for folder, name in FOLDERS.items():
+        for init in (ROOT / folder).rglob("__init__.py"):
+            parts = init.parent.relative_to(ROOT / folder).parts
+            if "template" not in parts:
+                found.add(".".join((name, *parts)))
+    assert listed == found
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    assert f'version = "{horus.__version__}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_import_horus_is_cheap() -> None:
+    code = (
+        "import sys, horus; print(*sorted({'numpy', 'can', 'smbus2', 'serial', 'yaml', 'posix_ipc', "
+        "'asyncio', 'pluggy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
