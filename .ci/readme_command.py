@@ -1,4 +1,4 @@
-"""Print the command that README.md marks with ``<!-- command: NAME -->``: the code block after the mark."""
+"""Print the code block of README.md that is marked with ``<!-- command: NAME -->``."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""Run a shell command until it says that all processes run and show data, press Ctrl-C, expect exit 0."""
+"""Run a shell command until its robot runs and shows data, press Ctrl-C, expect exit 0."""
 
 import os
 import re

@@ -14,12 +14,12 @@ from horus.errors import (
     TypeMismatchError,
     UndeclaredTopicError,
 )
-from horus.info import NodeInfo, NodeState
 from horus.message import message
 from horus.node import Node
-from horus.pubsub import Pub, Sub
-from horus.rate import Rate
+from horus.node.info import NodeInfo, NodeState
+from horus.node.pubsub import Pub, Sub
 from horus.scheduler import Scheduler, run
+from horus.scheduler.rate import Rate
 
 if TYPE_CHECKING:
     from horus import msgs

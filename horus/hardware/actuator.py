@@ -21,7 +21,7 @@ from horus.hardware.buses import BusHandle
 from horus.hardware.config import DeviceEntry
 from horus.hardware.lastwords import BusAddress
 from horus.hardware.node import DeviceState, DriverNode
-from horus.pubsub import Sub
+from horus.node.pubsub import Sub
 
 #: Longest wait (s) at the end of a run for a device to come to rest.
 REST_WAIT = 1.5

@@ -24,7 +24,7 @@ from horus.hardware.buses import BusHandle
 from horus.hardware.config import DeviceEntry
 from horus.msgs import DiagnosticLevel, DiagnosticStatus
 from horus.node import Node
-from horus.pubsub import Pub, Subs
+from horus.node.pubsub import Pub, Subs
 
 #: Seconds between attempts to reach a device: the first, doubled up to the last.
 RETRY_FIRST, RETRY_LAST = 0.1, 2.0

@@ -33,8 +33,8 @@ def test_the_version_is_the_same_everywhere() -> None:
 
 def test_import_horus_is_cheap() -> None:
     code = (
-        "import sys, horus; print(*sorted({'numpy', 'can', 'smbus2', 'serial', 'yaml', 'posix_ipc', "
-        "'asyncio', 'pluggy'} & set(sys.modules)))"
+        "import sys, horus; print(*sorted(set(sys.modules) & {'numpy', 'can', 'smbus2', 'serial', "
+        "'yaml', 'posix_ipc', 'asyncio', 'pluggy'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -74,7 +74,7 @@ def test_one_actuator_that_fails_does_not_keep_the_others_from_being_made_safe(c
 
 
 def test_one_actuator_that_hangs_holds_up_the_stop_for_its_time_only(caplog, monkeypatch):
-    monkeypatch.setattr("horus.stopping.SAFE_TIME", 0.05)
+    monkeypatch.setattr("horus.scheduler.stopping.SAFE_TIME", 0.05)
     log, never = [], threading.Event()
 
     class Hanging(Motor):
@@ -102,7 +102,7 @@ def test_actuators_are_made_safe_all_at_once():
 
 
 def test_an_actuator_on_a_thread_of_its_own_is_made_safe_after_its_last_tick(wait_for, monkeypatch):
-    monkeypatch.setattr("horus.stopping.TICK_TIME", 0.02)
+    monkeypatch.setattr("horus.scheduler.stopping.TICK_TIME", 0.02)
     log, go_on, ticking = [], threading.Event(), threading.Event()
 
     def tick(node):
@@ -302,8 +302,8 @@ class Slow(Motor):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.3)
         say("safe")
-import horus.signals
-horus.signals.REPEAT = 0.0
+import horus.scheduler.signals
+horus.scheduler.signals.REPEAT = 0.0
 def tick(node):
     say("ticking")
 horus.run(Slow("motor", tick=tick, rate=0.001, shutdown=shutdown))
@@ -318,8 +318,8 @@ say("returned")
 def test_a_second_signal_leaves_a_shutdown_that_blocks_and_the_others_still_run(start):
     child = start(
         """
-import horus.signals
-horus.signals.REPEAT = 0.0
+import horus.scheduler.signals
+horus.scheduler.signals.REPEAT = 0.0
 def block(node):
     say("blocking")
     time.sleep(3600)

@@ -13,11 +13,11 @@ from heapq import heapify, heappop, heapreplace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from horus.info import NodeInfo
-from horus.task import Task
+from horus.node.info import NodeInfo
+from horus.scheduler.task import Task
 
 if TYPE_CHECKING:
-    from horus.clock import Clock
+    from horus.scheduler.clock import Clock
 
 __all__ = ["Loop"]
 

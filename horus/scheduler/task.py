@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from horus.info import NodeState
+from horus.node.info import NodeState
 
 if TYPE_CHECKING:
     from horus.node import Node

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from horus.clock import Clock, SystemClock
-from horus.node import checked_rate
+from horus.node.node import checked_rate
+from horus.scheduler.clock import Clock, SystemClock
 
 __all__ = ["Rate"]
 

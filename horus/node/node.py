@@ -8,11 +8,11 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from horus.callbacks import Callbacks
-from horus.ends import Ends
 from horus.errors import did_you_mean
-from horus.info import NodeInfo
-from horus.pubsub import Pub, Pubs, Sub, Subs, declared
+from horus.node.callbacks import Callbacks
+from horus.node.ends import Ends
+from horus.node.info import NodeInfo
+from horus.node.pubsub import Pub, Pubs, Sub, Subs, declared
 
 if TYPE_CHECKING:
     import logging

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from time import monotonic
 
-from horus.clock import Clock
-from horus.failures import Failures, none_hint
-from horus.info import NodeState, describe
-from horus.loop import Loop
 from horus.node import Node
-from horus.signals import StopSignals
-from horus.stopping import make_safe, strip_traceback
-from horus.task import Task
-from horus.worker import Job, Worker
+from horus.node.info import NodeState, describe
+from horus.scheduler.clock import Clock
+from horus.scheduler.failures import Failures, none_hint
+from horus.scheduler.loop import Loop
+from horus.scheduler.signals import StopSignals
+from horus.scheduler.stopping import make_safe, strip_traceback
+from horus.scheduler.task import Task
+from horus.scheduler.worker import Job, Worker
 
 __all__ = ["Run"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from horus.errors import UndeclaredTopicError, did_you_mean
-from horus.pubsub import Pub, Sub
+from horus.node.pubsub import Pub, Sub
 
 if TYPE_CHECKING:
     from horus.bus import Publisher, Subscriber

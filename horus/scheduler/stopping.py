@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from types import TracebackType
 
-from horus.task import Task
-from horus.worker import Job
+from horus.scheduler.task import Task
+from horus.scheduler.worker import Job
 
 __all__ = ["make_safe", "strip_traceback"]
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from horus.info import NodeInfo, NodeState
+from horus.node.info import NodeInfo, NodeState
 
 if TYPE_CHECKING:
-    from horus.clock import Clock
-    from horus.task import Task
+    from horus.scheduler.clock import Clock
+    from horus.scheduler.task import Task
 
 __all__ = ["Failures", "none_hint"]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, overload
 
-from horus.clock import Clock, SystemClock
 from horus.errors import did_you_mean
-from horus.node import Node, checked_rate
-from horus.running import Run
+from horus.node.node import Node, checked_rate
+from horus.scheduler.clock import Clock, SystemClock
+from horus.scheduler.running import Run
 
 __all__ = ["Scheduler", "run"]
 
