@@ -8,6 +8,9 @@ from queue import SimpleQueue
 
 __all__ = ["Job", "Worker"]
 
+#: How long a signal may go unseen by a thread that waits for another.
+SLICE = 0.05  # s
+
 
 class Job:
     """A call handed to another thread."""
@@ -28,7 +31,9 @@ class Job:
 
     def result(self) -> None:
         """Wait for the end of the call and raise what it raised."""
-        self.done.wait()
+        # In slices: a signal that comes just before a wait begins is seen after it.
+        while not self.done.wait(SLICE):
+            continue
         if self.error is not None:
             raise self.error
 

@@ -252,6 +252,7 @@ def test_a_node_stops_in_order_when_the_supervisor_is_killed(write, horus_run, t
     write("node.py", NODE.replace('print("shutdown ran")', 'open("shutdown", "w").close()'))
     run = horus_run("node.py")
     pid = run.pid_of("node")
+    run.wait_for(r"^\[node\] tick")  # its init is done, so there is something to shut down
     run.signal(signal.SIGKILL)
     assert is_gone(pid)
     assert (tmp_path / "shutdown").exists()
