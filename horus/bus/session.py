@@ -121,9 +121,9 @@ def _owner(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def structure_lock(topics: Path) -> Iterator[None]:
+def structure_lock(topics: Path, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
     """Hold the lock for adding and removing files of a topics folder; it is freed at death."""
-    deadline = time.monotonic() + LOCK_TIMEOUT
+    deadline = time.monotonic() + timeout
     while (fd := _locked(topics, deadline)) is None:
         continue
     try:
@@ -156,8 +156,8 @@ def _locked(topics: Path, deadline: float) -> int | None:
                 if time.monotonic() > deadline:
                     raise SharedMemoryError(
                         errno.EBUSY,
-                        f"{path} has been locked by another process for {LOCK_TIMEOUT:g} s: "
-                        "is one of them stopped (state T in `ps`)? Continue or end it",
+                        f"{path} stays locked by another process: is one that uses these topics "
+                        "stopped (state T in `ps`)? Continue or end it",
                     ) from None
                 time.sleep(pause)
                 pause = min(pause * 2, 0.01)

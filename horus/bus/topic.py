@@ -8,6 +8,7 @@ import os
 import secrets
 import time
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic_ns
@@ -37,6 +38,8 @@ MAX_DEPTH = L.MAX_SLOTS // 2
 
 _open_ends: weakref.WeakSet[Publisher | Subscriber] = weakref.WeakSet()
 _swept: set[Path] = set()
+#: Topics left without being tidied, with their folder.
+_untidy: list[tuple[Path, files.Control]] = []
 
 
 def wall_time(mono_ns: int) -> float:
@@ -48,6 +51,7 @@ def close_all() -> None:
     """Close every topic of this process; also done when it ends."""
     for end in list(_open_ends):
         end.close()
+    _tidy_forgotten()
 
 
 def _after_fork() -> None:
@@ -82,7 +86,7 @@ def _spec(message_type: type | None) -> MessageSpec | None:
     return spec
 
 
-class _End:
+class _End(ABC):
     """What both ends share: a name, a folder, the mapped control file."""
 
     def __init__(self, name: str, message_type: type | None, topics: Path | None = None) -> None:
@@ -91,6 +95,7 @@ class _End:
         self._declared = _spec(message_type)
         self._closed = False
         _sweep(session.root())
+        _tidy_forgotten()
         self._topics = topics or session.topics_dir()
         self._folder = self._topics / name.replace("/", "~")
 
@@ -104,11 +109,17 @@ class _End:
         return control
 
     def __del__(self) -> None:
+        # The collector comes at any moment, also while this thread holds the lock: never wait.
         with contextlib.suppress(Exception):
-            self.close()
+            self._close(patient=False)
 
     def close(self) -> None:
         """Leave the topic."""
+        self._close(patient=True)
+
+    @abstractmethod
+    def _close(self, *, patient: bool) -> None:
+        """Leave the topic; without patience, wait for no lock."""
 
     def _dead(self, *_: object, **__: object) -> Any:
         raise TopicError(f"topic {self.name!r} is closed: open it again to use it")
@@ -208,6 +219,9 @@ class Publisher(_End):
 
     def close(self) -> None:
         """Leave the topic. Readers that have not noticed it yet still get its last messages."""
+        self._close(patient=True)
+
+    def _close(self, *, patient: bool) -> None:
         if self._closed:
             return
         self._closed = True
@@ -218,7 +232,7 @@ class Publisher(_End):
             with memoryview(self._ring) as view, view.cast("Q") as words:
                 words[L.RING_CLOSED // 8] = monotonic_ns()
         self._ringer.close()
-        _leave(self._topics, self._control)
+        _leave(self._topics, self._control, patient=patient)
 
     def _forked(self) -> None:
         """Leave the ring to the parent; the child's first send makes one of its own."""
@@ -246,17 +260,28 @@ def _copy(
         new[target : target + size] = old[source : source + size]
 
 
-def _leave(topics: Path, control: files.Control) -> None:
-    """Tidy a topic that this process has left, and its folders when they are empty."""
+def _leave(topics: Path, control: files.Control, *, patient: bool) -> None:
+    """Tidy a topic that this process has left, and its folders when they are empty.
+
+    Without patience, when the lock is taken, it is done at a later moment.
+    """
     if not topics.is_dir():
         return
     try:
-        with session.structure_lock(topics):
+        with session.structure_lock(topics, session.LOCK_TIMEOUT if patient else 0.0):
             if (control.folder / "control").exists():
                 files.tidy(control)
             session.remove_if_empty(topics)
     except SharedMemoryError:
-        return  # leaving must not fail; `horus clean` finds what is left
+        if not patient:
+            _untidy.append((topics, control))
+        # Leaving must not fail: `horus clean` finds what is left.
+
+
+def _tidy_forgotten() -> None:
+    """Tidy the topics that the collector closed while the lock was taken."""
+    while _untidy:
+        _leave(*_untidy.pop(), patient=True)
 
 
 def _short(value: object) -> str:
@@ -446,8 +471,7 @@ class Subscriber(_End):
             self._control.memory[waiting_byte] = 0
         return self.unread() > 0
 
-    def close(self) -> None:
-        """Leave the topic."""
+    def _close(self, *, patient: bool) -> None:
         if self._closed:
             return
         self._closed = True
@@ -467,7 +491,7 @@ class Subscriber(_End):
             self._bell.close()
             if self._entry is not None:
                 self._control.unregister(self._entry)
-        _leave(self._topics, self._control)
+        _leave(self._topics, self._control, patient=patient)
 
     def _forked(self) -> None:
         """Read on in the child without the parent's entry: it polls where the parent sleeps."""

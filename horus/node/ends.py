@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from horus.errors import UndeclaredTopicError, did_you_mean
 from horus.node.pubsub import Pub, Sub
@@ -82,11 +80,6 @@ class Ends:
         subscriber = self.subscribers.get(topic)
         return self._lost.get(topic, 0) + (subscriber.dropped if subscriber else 0)
 
-    def forked(self) -> None:
-        """Let go of the parent's publishers, in a child of it; the child opens its own."""
-        self.senders.clear()
-        self._publishers.clear()
-
     def _subscribe(self, topic: str) -> Subscriber:
         sub = self._subs.get(topic)
         if sub is None:
@@ -106,7 +99,6 @@ class Ends:
         from horus.bus import Publisher
 
         publisher = self._publishers[topic] = Publisher(topic, pub.type)
-        _publishing.add(self)
         return publisher.send
 
     def _undeclared(
@@ -127,14 +119,3 @@ class Ends:
                 f"the oldest are dropped. Read the newest with node.get_latest({topic!r}), or keep "
                 f"more with Sub({topic!r}, depth=...). Said once; node.dropped({topic!r}) counts."
             )
-
-
-_publishing: WeakSet[Ends] = WeakSet()
-
-
-def _after_fork() -> None:
-    for ends in list(_publishing):
-        ends.forked()
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -15,6 +15,7 @@ import pytest
 
 from horus.bus import Publisher, Subscriber, Topic, files, session, waiting, wall_time
 from horus.bus import layout as L
+from horus.bus import topic as topic_module
 from horus.errors import (
     CorruptTopicError,
     MessageTooLargeError,
@@ -817,3 +818,18 @@ def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "the condition never came"
         event.wait(0.001)
+
+
+def test_a_topic_collected_while_the_lock_is_held_waits_for_nothing_and_is_tidied_later(
+    shm: Path,
+) -> None:
+    publisher = Publisher("forgotten")
+    publisher.send(1)
+    keep = Publisher("kept")
+    with session.structure_lock(session.topics_dir()):
+        publisher.__del__()
+        assert topic_module._untidy
+        assert list(shm.rglob("forgotten/*.ring"))
+    Publisher("another").close()
+    assert not list(shm.rglob("forgotten"))
+    keep.close()
