@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,35 @@ def test_every_link_leads_somewhere() -> None:
     assert links
     for link in links:
         assert (ROOT / link).exists(), link
+
+
+def shape(line: str) -> str:
+    """Return a line with its numbers, ids and spaces made alike."""
+    line = re.sub(r"Session: \S+", "Session: ID", line)
+    return re.sub(r"\s+", " ", re.sub(r"-?\d+(\.\d+)?", "N", line)).strip()
+
+
+def test_the_rover_prints_what_the_cast_shows() -> None:
+    (cast,) = [code for mark, name, _, code in BLOCKS if (mark, name) == ("cast", "rover")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "horus.cli", "run", "--mock", "examples/rover"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    killer = threading.Timer(90, process.kill)
+    killer.start()
+    printed, driving = [], False
+    for line in process.stdout:
+        printed.append(line)
+        # The table's first rows may come before the wheels have been commanded.
+        if not driving and "[logger]" in line and line.count("-") and "MOCK" in line:
+            driving = "armed" in "".join(printed)
+            if driving:
+                process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    killer.cancel()
+    shown = {shape(line) for line in cast.splitlines()} - {"", "^C"}
+    assert shown <= {shape(line) for line in printed}, "".join(printed)
