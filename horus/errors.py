@@ -12,6 +12,7 @@ from difflib import get_close_matches
 
 __all__ = [
     "ConfigError",
+    "CoreError",
     "CorruptTopicError",
     "HorusError",
     "MessageTooLargeError",
@@ -61,6 +62,10 @@ class CorruptTopicError(TopicError):
 
 class SharedMemoryError(TopicError, OSError):
     """Shared memory cannot be used: full, read-only, or somebody else's."""
+
+
+class CoreError(HorusError, ImportError):
+    """The core of the bus that ``HORUS_CORE`` asks for cannot be used."""
 
 
 class ConfigError(HorusError, ValueError):

@@ -94,11 +94,9 @@ def _default(outer: type, value: object) -> object:
 
 def _refusal(value: object, outer: type) -> str:
     kind = type(value)
-    name = (
-        kind.__qualname__
-        if kind.__module__ == "builtins"
-        else f"{kind.__module__}.{kind.__qualname__}"
-    )
+    name = kind.__qualname__
+    if kind.__module__ not in ("builtins", "__main__"):
+        name = f"{kind.__module__}.{name}"
     where = "" if kind is outer else f" (inside a {outer.__name__})"
     cure = f"Allowed are {ALLOWED}"
     if hasattr(kind, "__horus_spec__"):
@@ -114,7 +112,8 @@ def _refusal(value: object, outer: type) -> str:
         if base is object:
             base = bytes
         cure = f"Send {base.__name__}(...) of it"
-    return f"a {name}{where} cannot be sent. {cure}"
+    article = "an" if name[0] in "aeiouAEIOU" else "a"
+    return f"{article} {name}{where} cannot be sent. {cure}"
 
 
 def _array_parts(array: Any) -> tuple[bytes, Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from horus.errors import CoreError
+
 if TYPE_CHECKING:
     from horus.bus.pure import Reader, Writer
 
@@ -15,7 +17,7 @@ __all__ = ["CORE_NAME", "Reader", "Writer"]
 
 _wanted = os.environ.get("HORUS_CORE", "")
 if _wanted not in ("", "native", "pure"):
-    raise ImportError(f"HORUS_CORE={_wanted!r}: use 'native' or 'pure', or leave it unset")
+    raise CoreError(f"HORUS_CORE={_wanted!r}: use 'native' or 'pure', or leave it unset")
 
 #: ``native`` or ``pure``.
 CORE_NAME = "pure"
@@ -26,7 +28,7 @@ if _wanted != "pure":
         CORE_NAME = "native"
     except ImportError as error:
         if _wanted == "native":
-            raise ImportError(
+            raise CoreError(
                 f"HORUS_CORE=native, but the C core cannot be loaded ({error}): "
                 "install a C compiler and Python's headers, then reinstall horus"
             ) from None

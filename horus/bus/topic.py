@@ -151,9 +151,9 @@ class Publisher(_End):
             self._writer = core.Writer(
                 self._control.memory,
                 self._declared,
-                codec.encode,
+                self._encode,
                 self._refuse,
-                _pack_slowly,
+                self._pack_slowly,
                 self._grow,
                 self._ringer.wake,
             )
@@ -206,12 +206,28 @@ class Publisher(_End):
         self._control.raise_generation()
         self._ringer.wake()
 
+    def _encode(self, message: object) -> tuple[int, tuple[Any, ...]]:
+        """Encode what is no declared message; the core calls this."""
+        try:
+            return codec.encode(message)
+        except MessageTypeError as error:
+            raise MessageTypeError(f"topic {self.name!r}: {error}") from None
+
+    def _pack_slowly(self, spec: MessageSpec, message: object) -> bytearray:
+        """Pack what the C core cannot, or raise the error that says what is wrong with it."""
+        payload = bytearray(spec.size)
+        try:
+            spec.pack_into(payload, 0, message)
+        except MessageTypeError as error:
+            raise MessageTypeError(f"topic {self.name!r}: {error}") from None
+        return payload
+
     def _refuse(self, message: object) -> None:
         """Say why a message is not of the declared type; the core calls this."""
         declared = self._declared
         assert declared is not None
         if message is None:
-            codec.encode(message)
+            self._encode(message)
         raise MessageTypeError(
             f"topic {self.name!r} carries {declared.name}, got {type(message).__name__} "
             f"({_short(message)}): send a {declared.name}"
@@ -240,13 +256,6 @@ class Publisher(_End):
         self._new_identity()
         self._shape = (0, shape[1])
         self._writer.detach()
-
-
-def _pack_slowly(spec: MessageSpec, message: object) -> bytearray:
-    """Pack what the C core cannot, or raise the error that says what is wrong with it."""
-    payload = bytearray(spec.size)
-    spec.pack_into(payload, 0, message)
-    return payload
 
 
 def _copy(
@@ -336,7 +345,7 @@ class Subscriber(_End):
                 depth,
                 self._declared,
                 self._scan,
-                codec.decode,
+                self._decode,
                 self._mismatch,
                 self._corrupt,
                 on_drop,
@@ -423,6 +432,21 @@ class Subscriber(_End):
                 self._reader.detach(publisher)
         if trouble:
             raise trouble
+
+    def _decode(self, kind: int, type_hash: int, payload: bytearray) -> Any:
+        """Decode what the C core cannot, or say what is wrong with it; the core calls this."""
+        try:
+            return codec.decode(kind, type_hash, payload)
+        except CorruptTopicError as error:
+            raise CorruptTopicError(f"topic {self.name!r}: {error}") from None
+        except MessageTypeError as error:
+            name = self._control.type_name
+            if not name:
+                raise MessageTypeError(f"topic {self.name!r}: {error}") from None
+            raise MessageTypeError(
+                f"topic {self.name!r} carries {name}, which this process has not imported: import "
+                f"the module that declares it, and subscribe with Sub({self.name!r}, {name})"
+            ) from None
 
     def _mismatch(self, kind: int, type_hash: int, payload: bytearray) -> None:
         """Say that a message of another type came in; the core calls this."""

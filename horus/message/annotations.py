@@ -239,7 +239,10 @@ def shape_of(annotation: Any) -> tuple[Kind, str, int]:
     if get_origin(base) is tuple:
         return _tuple(get_args(base))
     if base is str:
-        raise ValueError("has no bound: write Annotated[str, Str(64)] for up to 64 bytes")
+        raise ValueError(
+            "has no bound: write Annotated[str, Str(64)] for up to 64 bytes "
+            "(from horus.message import Str)"
+        )
     if base is not annotation and base in _PLAIN:  # Annotated for somebody else's purposes
         return "scalar", _PLAIN[base], 1
     raise ValueError(f"cannot be a field; {_ALLOWED}")

@@ -196,7 +196,15 @@ class Node:
             MessageTypeError: (a TypeError) None, or an object that cannot be sent.
 
         """
-        return self._node_senders[topic](data, stamp_ns)
+        try:
+            return self._node_senders[topic](data, stamp_ns)
+        except TypeError as error:
+            if isinstance(topic, str):
+                raise
+            raise TypeError(
+                f"node {self.name!r}: send(topic, message) takes the topic's name first, "
+                f"got {topic!r}"
+            ) from error
 
     # topics -----------------------------------------------------------------------------------
 

@@ -25,6 +25,8 @@ __all__ = ["Loop"]
 SLICE_NS = 20_000_000
 #: A pause shorter than this is waited out awake: the kernel could not wake the thread in time.
 SHORTEST_SLEEP_NS = 20_000
+#: From so many skipped ticks on, if more than one in six is, a node is said to be too slow.
+MANY_OVERRUNS = 20
 _FOREVER_NS = 100 * 365 * 86_400 * 1_000_000_000
 # A heap of plain ints, due time above, place in the order below, compares faster than tuples.
 _PLACE_BITS = 20
@@ -40,6 +42,7 @@ class _End(Task):
         self.node = None
         self.call = lambda _: loop.stop()
         self.target = NodeInfo("end", str)
+        self.warned = False
         self.due = due
         self.put_off = 0
         self.step, self.rest, self.whole, self.carry = _FOREVER_NS, 0, 1, 0
@@ -142,7 +145,7 @@ class Loop:
                 late = end - (key >> _PLACE_BITS)
                 if late > 0:
                     missed = task.missed(late)
-                    info._overruns += missed
+                    self._overran(task, missed)
                     key += task.advance(missed) << _PLACE_BITS
             else:
                 step = task.step
@@ -150,9 +153,24 @@ class Loop:
                 late = end - (key >> _PLACE_BITS)
                 if late > 0:
                     missed = -(-late // step)
-                    info._overruns += missed
+                    self._overran(task, missed)
                     key += missed * step << _PLACE_BITS
             heapreplace(heap, key)
+
+    def _overran(self, task: Task, missed: int) -> None:
+        """Count ticks that were skipped; say it once of a node that cannot hold its rate."""
+        info = task.target
+        info._overruns += missed
+        if task.warned or info._overruns < MANY_OVERRUNS or info._overruns * 5 < info._ticks:
+            return
+        task.warned = True
+        if task.node is not None:
+            task.node.log_warning(
+                f"too slow for its rate: a tick takes {info.avg_tick_duration_ms():.3g} ms, "
+                f"{task.node.rate:g} Hz allows {1e3 / task.node.rate:.3g} ms; {info._overruns} ticks "
+                "were skipped. Lower the rate or do less in tick "
+                "(said once; node.info.overruns() counts)"
+            )
 
     def tick_once(self) -> None:
         """Tick every task once, now, in order, on the calling thread."""

@@ -38,12 +38,14 @@ class Task:
         "step",
         "streak",
         "target",
+        "warned",
         "whole",
     )
 
     def __init__(self, node: Node, order: int) -> None:
         self.node: Any = node
         self.order = order
+        self.warned = False  # that it is too slow for its rate
         self.call: Callable[[Any], object] | None = None  # None: nothing to tick (any more)
         self.target = node.info  # where the loop counts
         self.due = 0  # ns: the next tick; while a loop runs, that is in the loop's heap

@@ -570,3 +570,13 @@ def test_callable_objects_and_partials_may_be_async():
         horus.Node(tick=Logic()), horus.Node(tick=functools.partial(tick, 2))
     ).tick_once()
     assert log == ["object", 2]
+
+
+def test_a_node_too_slow_for_its_rate_is_told_so_once(clock, caplog):
+    node = horus.Node("slow", tick=lambda node: clock.sleep(0.05), rate=100)
+    other = horus.Node("quick", tick=lambda node: None, rate=100)
+    horus.Scheduler(clock=clock).add(node).run(10.0)
+    horus.Scheduler(clock=clock).add(other).run(1.0)
+    told = [r.getMessage() for r in caplog.records if "too slow for its rate" in r.getMessage()]
+    assert len(told) == 1
+    assert "a tick takes 50 ms, 100 Hz allows 10 ms" in told[0]
