@@ -167,8 +167,8 @@ class Loop:
         if task.node is not None:
             task.node.log_warning(
                 f"too slow for its rate: a tick takes {info.avg_tick_duration_ms():.3g} ms, "
-                f"{task.node.rate:g} Hz allows {1e3 / task.node.rate:.3g} ms; {info._overruns} ticks "
-                "were skipped. Lower the rate or do less in tick "
+                f"{task.node.rate:g} Hz allows {1e3 / task.node.rate:.3g} ms; {info._overruns} "
+                "ticks were skipped. Lower the rate or do less in tick "
                 "(said once; node.info.overruns() counts)"
             )
 
