@@ -2,16 +2,18 @@
 
 from setuptools import Extension, setup
 
+NATIVE = "horus/bus/_native"
+
 setup(
     ext_modules=[
         Extension(
             "horus.bus._core",
-            [
-                f"horus/bus/_native/{part}.c"
-                for part in ("module", "declared", "plain", "writer", "reader")
+            [f"{NATIVE}/module.c"],  # it includes the other parts
+            depends=[
+                f"{NATIVE}/{part}"
+                for part in ("shared.h", "declared.c", "plain.c", "reader.c", "writer.c")
             ],
-            depends=["horus/bus/_native/shared.h"],
-            extra_compile_args=["-std=c11", "-O3", "-Wall", "-Wextra"],
+            extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra"],
             optional=True,  # no compiler, no failure: the pure twin takes over
         )
     ]

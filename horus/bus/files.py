@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import re
 import secrets
 import shutil
+import stat
 import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from horus.bus import layout as L
 from horus.bus import session
@@ -102,8 +104,30 @@ def _write_whole(path: Path, size: int, head: bytes) -> mmap.mmap:
     return memory
 
 
+def _open_regular(path: Path, flags: int) -> int:
+    """Open a file of ours: no link, no pipe that would make us wait."""
+    try:
+        fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise CorruptTopicError(f"{path} is no regular file: remove it") from None
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise CorruptTopicError(f"{path} is no regular file: remove it")
+    return fd
+
+
+def _read_head(path: Path) -> bytes:
+    fd = _open_regular(path, os.O_RDONLY)
+    try:
+        return os.pread(fd, L.RING_HEADER, 0)
+    finally:
+        os.close(fd)
+
+
 def _map(path: Path, *, writable: bool) -> mmap.mmap:
-    fd = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
+    fd = _open_regular(path, os.O_RDWR if writable else os.O_RDONLY)
     try:
         size = os.fstat(fd).st_size
         if not size:
@@ -315,29 +339,35 @@ def _plausible(slots: int, stride: int) -> bool:
 def closed_at(path: Path) -> int | None:
     """Return when a ring was closed (monotonic ns), 0 while open, None if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            head = file.read(L.RING_HEADER)
-        (closed,) = struct.unpack_from("<Q", head, L.RING_CLOSED)
-    except (OSError, struct.error):
+        (closed,) = struct.unpack_from("<Q", _read_head(path), L.RING_CLOSED)
+    except (OSError, struct.error, CorruptTopicError):
         return None
     return int(closed)
 
 
+def ring_owner(path: Path) -> int | None:
+    """Return the process that made a ring, if it still runs."""
+    try:
+        pid, start = struct.unpack_from("<QQ", _read_head(path), L.RING_PID)
+    except (OSError, struct.error, CorruptTopicError):
+        return None
+    return int(pid) if session.is_alive(pid, start) else None
+
+
 def ring_owner_alive(path: Path) -> bool:
     """Return whether the process that made a ring still runs."""
-    try:
-        with path.open("rb") as file:
-            pid, start = struct.unpack_from("<QQ", file.read(L.RING_HEADER), L.RING_PID)
-    except (OSError, struct.error):
-        return False
-    return session.is_alive(pid, start)
+    return ring_owner(path) is not None
 
 
 def mark_closed(path: Path) -> None:
     """Write the time of closing into a ring whose owner has died."""
-    with contextlib.suppress(OSError), path.open("r+b") as file:
-        file.seek(L.RING_CLOSED)
-        file.write(struct.pack("<Q", time.monotonic_ns()))
+    with contextlib.suppress(OSError, CorruptTopicError):
+        fd = _open_regular(path, os.O_RDWR)
+        try:
+            if os.pread(fd, len(L.RING_MAGIC), 0) == L.RING_MAGIC:
+                os.pwrite(fd, struct.pack("<Q", time.monotonic_ns()), L.RING_CLOSED)
+        finally:
+            os.close(fd)
 
 
 def tidy(control: Control, *, at_once: bool = False) -> bool:
@@ -368,18 +398,41 @@ def tidy(control: Control, *, at_once: bool = False) -> bool:
     return True
 
 
+class TopicEnds(NamedTuple):
+    """The living processes at a topic, by their ids: one for each publisher, for each reader."""
+
+    publishers: tuple[int, ...]
+    readers: tuple[int, ...]
+
+
+def topic_ends(topics: Path) -> dict[str, TopicEnds]:
+    """Return who publishes and who reads each topic of a folder, without changing anything.
+
+    A topic whose control file is damaged, or not there yet, has no readers.
+    """
+    found = {}
+    for folder in _folders(topics):
+        rings = [ring.path for ring in ring_files(folder) if not closed_at(ring.path)]
+        publishers = tuple(pid for pid in map(ring_owner, rings) if pid is not None)
+        found[folder.name.replace("~", "/")] = TopicEnds(publishers, _living_readers(folder))
+    return found
+
+
+def _living_readers(folder: Path) -> tuple[int, ...]:
+    with contextlib.suppress(CorruptTopicError, OSError):
+        control = Control(folder, _map(folder / "control", writable=False))
+        if len(control.memory) == L.CONTROL_SIZE:
+            entries = list(control.entries())
+            return tuple(pid for _, pid, _, start in entries if session.is_alive(pid, start))
+    return ()
+
+
 def topics_in_use(topics: Path) -> bool:
     """Return whether a living process publishes or reads in a topics folder."""
-    for folder in _folders(topics):
-        if any(ring_owner_alive(ring.path) for ring in ring_files(folder)):
-            return True
-        with contextlib.suppress(CorruptTopicError, OSError):
-            control = Control(folder, _map(folder / "control", writable=False))
-            if len(control.memory) == L.CONTROL_SIZE and any(
-                session.is_alive(pid, start) for _, pid, _, start in control.entries()
-            ):
-                return True
-    return False
+    return any(
+        any(ring_owner_alive(ring.path) for ring in ring_files(folder)) or _living_readers(folder)
+        for folder in _folders(topics)
+    )
 
 
 def _folders(topics: Path) -> list[Path]:

@@ -28,6 +28,8 @@ _fence_lock = threading.Lock()
 _GENERATION = L.CONTROL_GENERATION // 8
 _DEPTH = L.CONTROL_DEPTH // 4
 _READERS = L.CONTROL_READERS // 4
+_DEPTH_PATIENCE = 64  # sends until more depth is tried for again
+_AHEAD = 1_000_000_000  # ns that a stamp may be ahead of this clock
 _NEXT = L.RING_NEXT // 8
 
 
@@ -74,6 +76,7 @@ class Writer:
         self._lock = threading.RLock()
         self._capacity = -1
         self._depth = 0
+        self._patience = 0
         self.next = 0
 
     def attach(self, ring: mmap, slots: int, stride: int, next_number: int, depth: int) -> None:
@@ -84,6 +87,7 @@ class Writer:
         self._stride = stride
         self._capacity = stride - L.SLOT_HEADER
         self._depth = depth
+        self._patience = 0
         self.next = next_number
 
     def send(self, message: object, stamp_ns: int | None = None) -> bool:
@@ -100,8 +104,10 @@ class Writer:
             else:
                 kind, parts = self._encode_any(message)
                 size, type_hash = sum(map(len, parts)), 0
-            if size > self._capacity or self._halves[_DEPTH] > self._depth:
+            while size > self._capacity:
                 self._grow(size)
+            if self._halves[_DEPTH] > self._depth:
+                self._try_deeper()
             number = self.next
             offset = L.RING_HEADER + (number & self._mask) * self._stride
             ring, words = self._ring, self._words
@@ -109,6 +115,11 @@ class Writer:
             _fence()
             if stamp_ns is None:
                 stamp_ns = time.monotonic_ns()
+            elif not isinstance(stamp_ns, int) or not 0 < stamp_ns <= time.monotonic_ns() + _AHEAD:
+                raise ValueError(
+                    f"stamp_ns is {stamp_ns!r}: it must be nanoseconds of time.monotonic_ns(), "
+                    "not ahead of now"
+                )
             _HEAD.pack_into(ring, offset + L.SLOT_STAMP, stamp_ns, type_hash, size, kind)
             offset += L.SLOT_HEADER
             if spec is not None:
@@ -128,6 +139,14 @@ class Writer:
                 if any(waiting):
                     self._wake()
             return True
+
+    def _try_deeper(self) -> None:
+        """Ask for more depth, without waiting: who sends may have a motor to mind."""
+        if self._patience:
+            self._patience -= 1
+        if not self._patience:
+            self._patience = _DEPTH_PATIENCE
+            self._grow(0)
 
     def _encode_any(self, message: object) -> tuple[int, tuple[Any, ...]]:
         if type(message) is dict:

@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -82,11 +83,27 @@ def is_alive(pid: int, start: int) -> bool:
     return now is not None and (now == start or not start or not now)
 
 
+def _check_ours(folder: Path) -> None:
+    """Refuse a folder in which somebody else could put files that we would believe."""
+    about = folder.stat() if folder == root() else folder.lstat()
+    if about.st_uid != os.geteuid() or about.st_mode & 0o022 or stat.S_ISLNK(about.st_mode):
+        raise SharedMemoryError(
+            errno.EPERM,
+            f"shared memory at {folder} is not safe to use: it belongs to {_owner(folder)}, mode "
+            f"{about.st_mode & 0o7777:o}. It must be yours, and nobody else may write there: "
+            "remove it, or set HORUS_SHM_DIR to a folder of your own",
+        )
+
+
 def make_dir(path: Path) -> Path:
     """Create a private folder and its parents up to the root; explain what stands in the way."""
+    base = root()
     try:
-        for folder in reversed([path, *(p for p in path.parents if p.is_relative_to(root()))]):
+        for folder in reversed([path, *(p for p in path.parents if p.is_relative_to(base))]):
             folder.mkdir(mode=0o700, exist_ok=True, parents=True)
+            _check_ours(folder)
+    except SharedMemoryError:
+        raise
     except OSError as error:
         raise explain(error, path) from None
     return path
@@ -129,6 +146,8 @@ def structure_lock(topics: Path, timeout: float = LOCK_TIMEOUT) -> Iterator[None
     try:
         yield
     finally:
+        # Not by closing alone: a child forked meanwhile has the same lock open.
+        fcntl.flock(fd, fcntl.LOCK_UN)
         os.close(fd)
 
 
@@ -256,6 +275,7 @@ def clean(*, force: bool = False) -> CleanReport:
     if not base.is_dir():
         waiting.clean_semaphores(report.semaphores)
         return report
+    _check_ours(base)
     sessions = sessions_dir()
     for path in sorted(sessions.iterdir()) if sessions.is_dir() else []:
         topics = path / "topics"

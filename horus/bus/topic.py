@@ -34,6 +34,8 @@ __all__ = ["Publisher", "Subscriber", "Topic", "monotonic_ns", "wall_time"]
 
 #: Room for one message that a publisher without a declared type starts with, in bytes.
 FIRST_CAPACITY = 224
+#: How long (s) a send waits for the lock when its message needs a larger ring.
+GROW_TIMEOUT = 1.0
 MAX_DEPTH = L.MAX_SLOTS // 2
 
 _open_ends: weakref.WeakSet[Publisher | Subscriber] = weakref.WeakSet()
@@ -168,7 +170,10 @@ class Publisher(_End):
         self._base = 0
 
     def _grow(self, size: int) -> None:
-        """Replace the ring by one for longer messages or deeper readers; the core calls this."""
+        """Replace the ring by one for longer messages, or if size is 0, for deeper readers.
+
+        The core calls this. More depth is only tried for, a message that does not fit may wait.
+        """
         if self._closed:
             self._dead()
         if size > L.MAX_MESSAGE:
@@ -177,7 +182,14 @@ class Publisher(_End):
                 f"at most {L.MAX_MESSAGE} are taken: send it in pieces, or put it into a file "
                 "and send its name"
             )
-        with session.structure_lock(self._topics):
+        try:
+            self._replace_ring(size)
+        except SharedMemoryError:
+            if size:  # it does not fit; more depth can wait
+                raise
+
+    def _replace_ring(self, size: int) -> None:
+        with session.structure_lock(self._topics, GROW_TIMEOUT if size else 0.0):
             if not (self._folder / "control").exists():
                 raise SharedMemoryError(
                     f"the files of topic {self.name!r} in {self._folder} were removed while it was "
@@ -277,7 +289,7 @@ def _leave(topics: Path, control: files.Control, *, patient: bool) -> None:
     if not topics.is_dir():
         return
     try:
-        with session.structure_lock(topics, session.LOCK_TIMEOUT if patient else 0.0):
+        with session.structure_lock(topics, GROW_TIMEOUT if patient else 0.0):
             if (control.folder / "control").exists():
                 files.tidy(control)
             session.remove_if_empty(topics)

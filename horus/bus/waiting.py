@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import re
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,9 @@ class Bell:
     def __init__(self, serial: int) -> None:
         self._serial = serial
         self._semaphore: Semaphore | None = None
+        self._lock = threading.Lock()
+        self._sleepers = 0
+        self._closed = False
 
     def hang(self) -> None:
         """Make the semaphore, before anybody is told to post it."""
@@ -58,23 +62,36 @@ class Bell:
         """Sleep until somebody posts, at most so long and at most one slice."""
         import posix_ipc
 
-        assert self._semaphore is not None, "hang() comes first"
+        with self._lock:
+            semaphore = self._semaphore
+            if semaphore is None or self._closed:
+                return
+            self._sleepers += 1
         try:
-            self._semaphore.acquire(max(0.0, min(seconds, SLICE)))
-        except posix_ipc.BusyError:
-            return
-        except posix_ipc.SignalError:
-            return  # the caller's loop runs the handler and looks again
+            semaphore.acquire(max(0.0, min(seconds, SLICE)))
+        except (posix_ipc.BusyError, posix_ipc.SignalError):
+            return  # nothing came; or a signal, whose handler runs now: the caller looks again
+        finally:
+            with self._lock:
+                self._sleepers -= 1
+                if self._closed and not self._sleepers:
+                    semaphore.close()
 
     def close(self) -> None:
-        """Remove the semaphore."""
+        """Remove the semaphore; threads that sleep on it wake, and the last lets go of it."""
         import posix_ipc
 
-        semaphore, self._semaphore = self._semaphore, None
-        if semaphore is not None:
+        with self._lock:
+            semaphore, sleepers = self._semaphore, self._sleepers
+            if semaphore is None or self._closed:
+                return
+            self._closed = True
             with contextlib.suppress(posix_ipc.ExistentialError, posix_ipc.PermissionsError):
                 semaphore.unlink()
-            semaphore.close()
+            for _ in range(sleepers):
+                semaphore.release()
+            if not sleepers:
+                semaphore.close()  # its memory goes: nobody may be inside
 
 
 class Ringer:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import math
+import mmap
 import os
+import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -771,7 +775,6 @@ def test_a_pid_that_another_process_has_now_counts_as_dead() -> None:
 
 
 def test_a_forked_child_writes_into_a_ring_of_its_own() -> None:
-    import warnings
 
     with Topic("t", depth=64) as topic:
         topic.send("parent 1")
@@ -833,3 +836,122 @@ def test_a_topic_collected_while_the_lock_is_held_waits_for_nothing_and_is_tidie
     Publisher("another").close()
     assert not list(shm.rglob("forgotten"))
     keep.close()
+
+
+# ---- what an attacker or an accident may do -------------------------------------------------
+
+
+def test_closing_a_topic_wakes_a_thread_that_waits_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "SLICE", 30.0)
+    subscriber = Subscriber("t")
+    ended: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            subscriber.wait(30)
+        except TopicError as error:
+            ended.append(error)
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    until(lambda: subscriber._bell._sleepers == 1)
+    subscriber.close()
+    waiter.join(20)
+    assert "'t' is closed" in str(ended[0])
+
+
+def test_more_depth_is_not_waited_for_while_the_lock_is_taken() -> None:
+    publisher, reader = Publisher("t"), Subscriber("t", depth=300)
+    fd = os.open(session.topics_dir() / session.LOCK_FILE, os.O_RDWR)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    shape = publisher._shape
+    for number in range(200):
+        publisher.send(number)
+    assert publisher._shape == shape  # it went on with the ring it had
+    os.close(fd)
+    for number in range(200):
+        publisher.send(number)
+    assert publisher._shape[0] >= 300
+    assert reader.recv_all()[-1] == 199
+
+
+def test_a_message_that_does_not_fit_is_refused_when_the_lock_stays_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(topic_module, "GROW_TIMEOUT", 0.01)
+    with Topic("t") as topic:
+        topic.send(1)
+        fd = os.open(session.topics_dir() / session.LOCK_FILE, os.O_RDWR)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        with pytest.raises(SharedMemoryError, match="stays locked by another process"):
+            topic.send(b"x" * 10_000)
+        topic.send(2)
+        os.close(fd)
+        assert topic.recv_all() == [1, 2]
+
+
+def test_a_lock_taken_while_a_child_was_forked_is_free_after_its_release() -> None:
+    topics = session.make_dir(session.topics_dir())
+    with session.structure_lock(topics):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if not pid:
+            signal.pause()
+            os._exit(0)
+    try:
+        with session.structure_lock(topics, 0.0):
+            pass
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize("stamp", [0, -1, 2**64, 1.5, "a", time.monotonic_ns() + 10**15])
+def test_a_stamp_that_is_no_moment_of_the_past_is_refused(stamp: Any) -> None:
+    with Topic("t") as topic:
+        for _ in range(2):
+            with pytest.raises(ValueError, match=r"stamp_ns is .*time.monotonic_ns"):
+                topic.send(1, stamp_ns=stamp)
+        assert topic.recv() is None
+
+
+def test_a_folder_that_others_may_write_is_refused(shm: Path) -> None:
+    shm.chmod(0o777)
+    with pytest.raises(SharedMemoryError, match="not safe to use: .* mode 777"):
+        Topic("t")
+    shm.chmod(0o700)
+
+
+def test_a_pipe_or_a_link_in_place_of_a_ring_is_refused_and_cleaned(shm: Path) -> None:
+    subscriber = Subscriber("t")
+    folder = session.topics_dir() / "t"
+    target = shm / "target"
+    target.write_bytes(bytes(1000))
+    os.mkfifo(folder / f"{1:016x}.0000.ring")
+    (folder / f"{2:016x}.0000.ring").symlink_to(target)
+    Publisher("t").send("good")
+    for _ in range(2):
+        try:
+            assert subscriber.recv() == "good"
+        except CorruptTopicError as error:
+            assert "no regular file" in str(error)
+        else:
+            break
+    assert target.read_bytes() == bytes(1000)
+    subscriber.close()
+    assert session.clean().topics in (["t"], [])
+
+
+def test_a_core_used_after_it_was_closed_says_so() -> None:
+    publisher, subscriber = Publisher("t"), Subscriber("t")
+    send, recv, writer = publisher.send, subscriber.recv, publisher._writer
+    publisher.close()
+    subscriber.close()
+    with pytest.raises(TopicError, match="'t' is closed"):
+        send(1)
+    with pytest.raises((TopicError, ValueError)):
+        recv()
+    with pytest.raises((TopicError, ValueError, AttributeError)):
+        writer.attach(mmap.mmap(-1, 4096), 4, 64, 0, 16)
+        writer.send(1)

@@ -23,7 +23,7 @@ static void Layout_dealloc(Layout *self) {
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
-PyTypeObject Layout_Type = {
+static PyTypeObject Layout_Type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "horus.bus._core.Layout",
     .tp_basicsize = sizeof(Layout),
     .tp_dealloc = (destructor)Layout_dealloc,
@@ -92,7 +92,7 @@ static int read_field(PyObject *item, PyTypeObject *cls, Field *field) {
     return known;
 }
 
-Layout *new_layout(PyObject *spec) {
+static Layout *new_layout(PyObject *spec) {
     PyObject *cls = PyObject_GetAttrString(spec, "cls");
     PyObject *fields = PyObject_GetAttrString(spec, "fields");
     Layout *self = NULL;
@@ -142,7 +142,7 @@ done:
 }
 
 /* Return the layout of a message class (borrowed), or NULL: without an error if it is not one. */
-Layout *layout_of(PyTypeObject *cls) {
+static Layout *layout_of(PyTypeObject *cls) {
     PyObject *found = PyDict_GetItemWithError(layouts, (PyObject *)cls);
     if (found || PyErr_Occurred())
         return (Layout *)found;
@@ -226,7 +226,7 @@ static inline bool put(char code, uint8_t width, PyObject *value, char *to) {
     return true;
 }
 
-bool pack_direct(const Layout *layout, PyObject *message, char *to) {
+static bool pack_direct(const Layout *layout, PyObject *message, char *to) {
     if (layout->gaps)
         memset(to, 0, layout->size);
     for (Py_ssize_t i = 0; i < layout->count; i++) {
@@ -279,7 +279,7 @@ static inline PyObject *get(char code, uint8_t width, const char *from) {
     return PyLong_FromLongLong((long long)(bits << unused) >> unused);
 }
 
-PyObject *unpack_direct(const Layout *layout, const char *from) {
+static PyObject *unpack_direct(const Layout *layout, const char *from) {
     PyObject *message = layout->cls->tp_alloc(layout->cls, 0);
     if (!message)
         return NULL;
@@ -310,7 +310,7 @@ PyObject *unpack_direct(const Layout *layout, const char *from) {
     return message;
 }
 
-int declared_init(void) {
+static int declared_init(void) {
     layouts = PyDict_New();
     s_spec = PyUnicode_InternFromString("__horus_spec__");
     return layouts && s_spec && PyType_Ready(&Layout_Type) == 0 ? 0 : -1;

@@ -1,5 +1,10 @@
-/* The module horus.bus._core. */
+/* The module horus.bus._core. Its parts are compiled as one, so that the compiler sees through them. */
 #include "shared.h"
+
+#include "declared.c"
+#include "plain.c"
+#include "reader.c"
+#include "writer.c"
 
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT,

@@ -84,7 +84,7 @@ static bool put_bytes(Buffer *out, const char *data, size_t size) {
     return at != NULL;
 }
 
-static bool encode(Buffer *out, PyObject *value, int depth) {
+static bool encode_value(Buffer *out, PyObject *value, int depth) {
     PyTypeObject *type = Py_TYPE(value);
     if (type == &PyFloat_Type) {
         double number = PyFloat_AS_DOUBLE(value);
@@ -119,7 +119,7 @@ static bool encode(Buffer *out, PyObject *value, int depth) {
         PyObject *key, *item;
         Py_ssize_t position = 0;
         while (PyDict_Next(value, &position, &key, &item))
-            if (!encode(out, key, depth + 1) || !encode(out, item, depth + 1))
+            if (!encode_value(out, key, depth + 1) || !encode_value(out, item, depth + 1))
                 return false;
         return true;
     }
@@ -128,15 +128,15 @@ static bool encode(Buffer *out, PyObject *value, int depth) {
         if (!put_size(out, (size_t)count, 0x90, 16, 0, 0xdc))
             return false;
         for (Py_ssize_t i = 0; i < count; i++)
-            if (!encode(out, PySequence_Fast_GET_ITEM(value, i), depth + 1))
+            if (!encode_value(out, PySequence_Fast_GET_ITEM(value, i), depth + 1))
                 return false;
         return true;
     }
     return false;
 }
 
-bool plain_encode(Buffer *out, PyObject *value) {
-    return encode(out, value, 0);
+static bool plain_encode(Buffer *out, PyObject *value) {
+    return encode_value(out, value, 0);
 }
 
 /* ---- decoding --------------------------------------------------------------------------- */
@@ -181,7 +181,7 @@ static inline bool get_big(Cursor *in, int bytes, uint64_t *value) {
     return true;
 }
 
-static PyObject *decode(Cursor *in, int depth, bool key);
+static PyObject *decode_value(Cursor *in, int depth, bool key);
 
 static PyObject *get_text(Cursor *in, uint64_t size, bool key) {
     if ((uint64_t)(in->end - in->at) < size)
@@ -205,7 +205,7 @@ static PyObject *get_list(Cursor *in, uint64_t count, int depth) {
         return NULL;
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (uint64_t i = 0; list && i < count; i++) {
-        PyObject *item = decode(in, depth + 1, false);
+        PyObject *item = decode_value(in, depth + 1, false);
         if (item)
             PyList_SET_ITEM(list, (Py_ssize_t)i, item);
         else
@@ -219,8 +219,8 @@ static PyObject *get_dict(Cursor *in, uint64_t count, int depth) {
         return NULL;
     PyObject *dict = PyDict_New();
     while (dict && count--) {
-        PyObject *key = decode(in, depth + 1, true);
-        PyObject *item = key ? decode(in, depth + 1, false) : NULL;
+        PyObject *key = decode_value(in, depth + 1, true);
+        PyObject *item = key ? decode_value(in, depth + 1, false) : NULL;
         if (!item || PyDict_SetItem(dict, key, item) < 0)
             Py_CLEAR(dict);
         Py_XDECREF(key);
@@ -229,7 +229,7 @@ static PyObject *get_dict(Cursor *in, uint64_t count, int depth) {
     return dict;
 }
 
-static PyObject *decode(Cursor *in, int depth, bool key) {
+static PyObject *decode_value(Cursor *in, int depth, bool key) {
     uint64_t value;
     if (!get_big(in, 1, &value))
         return NULL;
@@ -300,9 +300,9 @@ static PyObject *decode(Cursor *in, int depth, bool key) {
     }
 }
 
-PyObject *plain_decode(const char *data, size_t size) {
+static PyObject *plain_decode(const char *data, size_t size) {
     Cursor in = {(const unsigned char *)data, (const unsigned char *)data + size};
-    PyObject *value = decode(&in, 0, false);
+    PyObject *value = decode_value(&in, 0, false);
     if (value && in.at != in.end)
         Py_CLEAR(value);
     if (!value)

@@ -45,10 +45,8 @@ static int Reader_init(Reader *self, PyObject *args, PyObject *kwargs) {
     self->generation = load_acquire((char *)control.buf + CONTROL_GENERATION);
     self->depth = depth;
     self->told = on_drop == Py_None;
-    if (spec != Py_None && !(self->declared = (PyObject *)new_layout(spec)))
-        return -1;
     KEEP(rescan), KEEP(decode), KEEP(mismatch), KEEP(corrupt), KEEP(on_drop);
-    return 0;
+    return spec != Py_None && !(self->declared = (PyObject *)new_layout(spec)) ? -1 : 0;
 }
 
 static int Reader_traverse(Reader *self, visitproc visit, void *arg) {
@@ -71,7 +69,7 @@ static void drop_rings(Reader *self) {
 
 static int Reader_clear(Reader *self) {
     drop_rings(self);
-    PyBuffer_Release(&self->control);
+    let_go(&self->control);
     Py_CLEAR(self->declared); Py_CLEAR(self->last);
     Py_CLEAR(self->rescan); Py_CLEAR(self->decode); Py_CLEAR(self->mismatch);
     Py_CLEAR(self->corrupt); Py_CLEAR(self->on_drop);
@@ -344,7 +342,7 @@ static PyObject *decode_struct(Reader *self, uint64_t hash, const char *data, ui
 }
 
 /* Turn a whole copy of a payload into the message. */
-static PyObject *decode(Reader *self, uint32_t kind, uint64_t hash, const char *copy, uint32_t length, PyObject *array) {
+static PyObject *decode_message(Reader *self, uint32_t kind, uint64_t hash, const char *copy, uint32_t length, PyObject *array) {
     if (self->declared && (kind != KIND_STRUCT || hash != ((Layout *)self->declared)->hash))
         return decode_slowly(self->mismatch, kind, hash, copy, length);
     if (kind == KIND_STRUCT)
@@ -398,7 +396,7 @@ static Outcome take(Reader *self, Ring *ring, uint64_t number, bool newest, PyOb
         if (self->dropped && !self->told && tell_drop(self) < 0)
             result = FAILED;
         else
-            result = (*message = decode(self, kind, hash, copy, length, array)) ? FOUND : FAILED;
+            result = (*message = decode_message(self, kind, hash, copy, length, array)) ? FOUND : FAILED;
     }
     Py_XDECREF(array);
     if (!array && copy != small)
@@ -551,7 +549,7 @@ static PyObject *Reader_discard_before(Reader *self, PyObject *arg) {
 
 static PyObject *Reader_close(Reader *self, PyObject *Py_UNUSED(ignored)) {
     drop_rings(self);
-    PyBuffer_Release(&self->control);
+    let_go(&self->control);
     Py_RETURN_NONE;
 }
 
@@ -580,7 +578,7 @@ static PyMemberDef Reader_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-PyTypeObject Reader_Type = {
+static PyTypeObject Reader_Type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "horus.bus._core.Reader",
     .tp_basicsize = sizeof(Reader),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,

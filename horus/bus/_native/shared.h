@@ -83,13 +83,6 @@ typedef struct {
     Field *fields;
 } Layout;
 
-extern PyTypeObject Layout_Type, Writer_Type, Reader_Type;
-
-int declared_init(void);
-Layout *new_layout(PyObject *spec);
-Layout *layout_of(PyTypeObject *cls);
-bool pack_direct(const Layout *layout, PyObject *message, char *to);
-PyObject *unpack_direct(const Layout *layout, const char *from);
 
 /* ---- MessagePack (plain.c) -------------------------------------------------------------- */
 
@@ -98,9 +91,24 @@ typedef struct {
     size_t size, room;
 } Buffer;
 
-bool plain_encode(Buffer *out, PyObject *value);
-PyObject *plain_decode(const char *data, size_t size);
-
 #define KEEP(name) (Py_INCREF(name), self->name = name)
+
+/* PyBuffer_Release, and never look at that memory again. */
+static inline void let_go(Py_buffer *view) {
+    PyBuffer_Release(view);
+    view->buf = NULL;
+    view->len = 0;
+}
+
+/* A stamp that a caller gave: nanoseconds on the monotonic clock, not more than a second ahead. 0 on error. */
+static inline uint64_t checked_stamp(PyObject *given) {
+    uint64_t stamp = PyLong_Check(given) ? PyLong_AsUnsignedLongLong(given) : (uint64_t)-1;
+    if (stamp == 0 || stamp > monotonic_ns() + 1000000000u) {
+        PyErr_Format(PyExc_ValueError, "stamp_ns is %R: it must be nanoseconds of time.monotonic_ns(), not ahead of now",
+                     given);
+        return 0;
+    }
+    return stamp;
+}
 
 #endif

@@ -4,6 +4,8 @@
  */
 #include "shared.h"
 
+#define DEPTH_PATIENCE 64
+
 typedef struct {
     PyObject_HEAD
     Py_buffer control, ring;
@@ -14,6 +16,7 @@ typedef struct {
     uint64_t mask, next;
     int64_t capacity; /* -1: no ring */
     uint32_t stride, depth;
+    uint32_t patience; /* sends until more depth is tried for again */
 } Writer;
 
 static int Writer_init(Writer *self, PyObject *args, PyObject *kwargs) {
@@ -30,10 +33,8 @@ static int Writer_init(Writer *self, PyObject *args, PyObject *kwargs) {
     }
     self->control = control;
     self->capacity = -1;
-    if (spec != Py_None && !(self->declared = (PyObject *)new_layout(spec)))
-        return -1;
     KEEP(encode), KEEP(refuse), KEEP(pack_slowly), KEEP(grow), KEEP(wake);
-    return 0;
+    return spec != Py_None && !(self->declared = (PyObject *)new_layout(spec)) ? -1 : 0;
 }
 
 static int Writer_traverse(Writer *self, visitproc visit, void *arg) {
@@ -45,7 +46,7 @@ static int Writer_traverse(Writer *self, visitproc visit, void *arg) {
 
 static int Writer_clear(Writer *self) {
     self->capacity = -1;
-    PyBuffer_Release(&self->control), PyBuffer_Release(&self->ring);
+    let_go(&self->control), let_go(&self->ring);
     Py_CLEAR(self->declared); Py_CLEAR(self->last);
     Py_CLEAR(self->encode); Py_CLEAR(self->refuse);
     Py_CLEAR(self->pack_slowly); Py_CLEAR(self->grow); Py_CLEAR(self->wake);
@@ -65,18 +66,19 @@ static PyObject *Writer_attach(Writer *self, PyObject *args) {
     unsigned long long next;
     if (!PyArg_ParseTuple(args, "w*IIKI", &ring, &slots, &stride, &next, &depth))
         return NULL;
-    if (slots == 0 || (slots & (slots - 1)) || stride <= SLOT_HEADER || stride % 64 ||
+    if (!self->control.buf || slots == 0 || (slots & (slots - 1)) || stride <= SLOT_HEADER || stride % 64 ||
         (uint64_t)ring.len < RING_HEADER + (uint64_t)slots * stride) {
         PyBuffer_Release(&ring);
         PyErr_SetString(PyExc_ValueError, "not a ring of this shape");
         return NULL;
     }
-    PyBuffer_Release(&self->ring);
+    let_go(&self->ring);
     self->ring = ring;
     self->mask = slots - 1;
     self->stride = stride;
     self->capacity = (int64_t)stride - SLOT_HEADER;
     self->depth = depth;
+    self->patience = 0;
     self->next = next;
     Py_RETURN_NONE;
 }
@@ -89,18 +91,33 @@ static PyObject *Writer_detach(Writer *self, PyObject *Py_UNUSED(ignored)) {
 
 static PyObject *Writer_close(Writer *self, PyObject *Py_UNUSED(ignored)) {
     self->capacity = -1;
-    PyBuffer_Release(&self->ring);
-    PyBuffer_Release(&self->control);
+    let_go(&self->ring);
+    let_go(&self->control);
     Py_RETURN_NONE;
 }
 
-/* Make sure that a payload of this size has a slot; Python code may run. */
+/* Whether readers ask for more depth than the ring has, and it is time to try for it. */
+static inline bool deeper_wanted(Writer *self) {
+    if (load_half((char *)self->control.buf + CONTROL_DEPTH) <= self->depth)
+        return false;
+    return self->patience == 0 || --self->patience == 0;
+}
+
+static int call_grow(Writer *self, int64_t size) {
+    PyObject *done = PyObject_CallFunction(self->grow, "L", (long long)size);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+/* Make sure that a payload of this size has a slot; Python code may run. More depth is tried for and never waited for:
+ * who sends may have a motor to mind. */
 static int make_room(Writer *self, int64_t size) {
-    while (size > self->capacity || load_half((char *)self->control.buf + CONTROL_DEPTH) > self->depth) {
-        PyObject *done = PyObject_CallFunction(self->grow, "L", (long long)size);
-        if (!done)
+    while (size > self->capacity)
+        if (call_grow(self, size) < 0)
             return -1;
-        Py_DECREF(done);
+    if (deeper_wanted(self)) {
+        self->patience = DEPTH_PATIENCE;
+        return call_grow(self, 0);
     }
     return 0;
 }
@@ -171,6 +188,7 @@ done:
 static PyObject *send_plain(Writer *self, uint64_t stamp) {
     size_t size = self->plain.size;
     if ((int64_t)size > self->capacity || load_half((char *)self->control.buf + CONTROL_DEPTH) > self->depth) {
+        /* Python code will run. */
         PyObject *payload = PyBytes_FromStringAndSize(self->plain.data, (Py_ssize_t)size);
         PyObject *result = payload ? send_parts(self, &payload, 1, KIND_MSGPACK, 0, stamp) : NULL;
         Py_XDECREF(payload);
@@ -234,11 +252,8 @@ static PyObject *Writer_send(Writer *self, PyObject *const *args, Py_ssize_t cou
         return NULL;
     }
     uint64_t stamp = 0;
-    if (given && given != Py_None) {
-        stamp = PyLong_AsUnsignedLongLong(given);
-        if (stamp == (uint64_t)-1 && PyErr_Occurred())
-            return NULL;
-    }
+    if (given && given != Py_None && !(stamp = checked_stamp(given)))
+        return NULL;
     PyObject *message = args[0];
     PyTypeObject *type = Py_TYPE(message);
     Layout *layout = (Layout *)(self->declared ? self->declared : self->last);
@@ -278,7 +293,7 @@ static PyMemberDef Writer_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-PyTypeObject Writer_Type = {
+static PyTypeObject Writer_Type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "horus.bus._core.Writer",
     .tp_basicsize = sizeof(Writer),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
