@@ -119,15 +119,15 @@ class Odrive(Actuator[OdriveConfig, OdriveFrames]):
         self.map.set_axis_state.send(CLOSED_LOOP)
 
     def check(self, command: MotorCommand) -> None:
-        """Refuse all but velocities."""
+        """Refuse all but velocities within the limit."""
         if command.mode != ControlMode.VELOCITY:
             raise CommandRefused(f"control mode {command.mode}: this driver does VELOCITY only")
+        limit = self.config.max_velocity
+        self.limit("velocity", command.velocity, -limit, limit, "rad/s", "max_velocity")
 
     def write(self, command: MotorCommand) -> None:
-        """Set the velocity, within the limit."""
-        limit = self.config.max_velocity
-        velocity = min(max(command.velocity, -limit), limit)
-        self.map.set_input_velocity.send(velocity * self.ratio, 0.0)
+        """Set the velocity."""
+        self.map.set_input_velocity.send(command.velocity * self.ratio, 0.0)
 
     def safe(self) -> None:
         """Ask for zero velocity, then switch the motor off."""

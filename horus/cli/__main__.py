@@ -1,7 +1,20 @@
-"""Serve ``python -m horus.cli`` where the `horus` command is not on PATH."""
+"""The `horus` command as it is installed, and ``python -m horus.cli``."""
 
 import sys
 
-from horus.cli.main import main
+from horus.cli import early
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the `horus` command; return its exit status."""
+    early.begin()
+    try:
+        from horus.cli.main import main as command
+
+        return command()
+    except KeyboardInterrupt:
+        return early.status(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,7 +11,9 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
+
+from horus.cli import early
 
 
 class Command(NamedTuple):
@@ -35,6 +37,21 @@ COMMANDS = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that answers an unknown option with the nearest it knows."""
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """End with what is wrong."""
+        from horus.errors import did_you_mean
+
+        options = [option for option in self._option_string_actions if option.startswith("--")]
+        texts = [
+            text + (did_you_mean(text.partition("=")[0], options) if text.startswith("-") else "")
+            for text in unknown
+        ]
+        self.error(f"unrecognized arguments: {' '.join(texts)}")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the `horus` command; return its exit status."""
     _fill_standard_descriptors()
@@ -46,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return status
     except KeyboardInterrupt:
-        return 130
+        return early.status(arguments)
     except BrokenPipeError:
         # Whoever read this has had enough; keep Python from complaining at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -92,7 +109,7 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"horus: unknown {kind} {name!r}{near}; see horus --help", file=sys.stderr)
         return 2
     module = importlib.import_module(command.module)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"horus {name}",
         description=module.__doc__,
         epilog=f"example:\n  {command.example}",
@@ -102,9 +119,13 @@ def _dispatch(arguments: list[str]) -> int:
     module.configure(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     try:
-        args = parser.parse_args(arguments[1:])
+        args, unknown = parser.parse_known_intermixed_args(arguments[1:])
+        if unknown:
+            parser.refuse(unknown)
     except SystemExit as end:  # argparse has said what is wrong
         return int(end.code or 0)
+    if name != "run":  # which says itself when it has something to put away
+        early.over()
     return int(module.main(args))
 
 

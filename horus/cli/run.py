@@ -7,6 +7,8 @@ import math
 import os
 import sys
 
+from horus.cli import early
+
 _EXAMPLES = """\
 examples:
   horus run "nodes/*.py"                 all nodes of a folder
@@ -56,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run what was named; return the exit status of the run."""
-    from horus.runtime.run import run
+    from horus.runtime.run import find_job, run
     from horus.runtime.supervisor import Options
 
     colour = os.isatty(1) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -64,7 +66,9 @@ def main(args: argparse.Namespace) -> int:
         grace=args.grace, fail_fast=args.fail_fast, duration=args.duration, colour=colour
     )
     try:
-        return run(args.what, options, mock=args.mock)
+        job = find_job(args.what, mock=args.mock)
+        early.over()
+        return run(job, options)
     except KeyboardInterrupt:  # later on the supervisor answers it
         print("\nhorus run: interrupted before anything was started", file=sys.stderr)
         return 0

@@ -37,7 +37,7 @@ class Option:
 
     @property
     def range(self) -> str:
-        """Return the allowed values in words."""
+        """Return the allowed values in words; "" when any will do."""
         if get_origin(self.type) is Literal:
             return ", ".join(self.show(value) for value in get_args(self.type))
         unit = f" {self.unit}" if self.unit else ""
@@ -46,7 +46,7 @@ class Option:
             return f"greater than {above}{high and f' and at most {high}'}{unit}"
         if low and high:
             return f"from {low} to {high}{unit}"
-        return f"{low and f'at least {low}'}{high and f'at most {high}'}{unit}" or "any"
+        return f"{low and f'at least {low}'}{high and f'at most {high}'}{unit}"
 
     def show(self, value: object) -> str:
         """Return a value as it is written in horus.yaml; addresses in hex."""
@@ -56,7 +56,7 @@ class Option:
 
     def check(self, value: object) -> tuple[Any, str]:
         """Return the value in its own type, and what is wrong with it ("" when nothing is)."""
-        wanted = self.type
+        wanted, written = self.type, value
         if get_origin(wanted) in (Union, types.UnionType):
             if value is None and type(None) in get_args(wanted):
                 return None, ""
@@ -73,9 +73,9 @@ class Option:
         if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
             unit = f" ({self.unit})" if self.unit else ""
             return value, f"must be {_WORDS.get(wanted, wanted)}{unit}, not {value!r}"
-        return value, self._check_range(value)
+        return value, self._check_range(value, written)
 
-    def _check_range(self, value: object) -> str:
+    def _check_range(self, value: object, written: object) -> str:
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             return ""
         inside = (
@@ -85,7 +85,7 @@ class Option:
             and (self.high is None or value <= self.high)
         )
         words = "a finite number" if not math.isfinite(value) else self.range
-        return "" if inside else f"must be {words}, not {self.show(value)}"
+        return "" if inside else f"must be {words}, not {self.show(written)}"
 
 
 def _plain(limit: float | None) -> str:
@@ -125,17 +125,21 @@ def faults(config: type, values: Mapping[str, object]) -> list[tuple[str, str]]:
     """Return all that is wrong with option values, as (option, text); "" stands for the whole."""
     known = options(config)
     found = []
+    hints = []
     for name, value in values.items():
         if name not in known:
-            near = did_you_mean(name, known).replace("'", "")
+            hints.append(did_you_mean(name, known))
+            near = hints[-1].replace("'", "")
             found.append((name, f"unknown option{near or '; known: ' + ', '.join(known)}"))
             continue
         text = known[name].check(value)[1]
         if text:
             found.append((name, text))
     for name, about in known.items():
-        if about.required and name not in values:
-            found.append(("", f"option {name} is missing ({about.range})"))
+        misspelt = did_you_mean(name, [name]) in hints  # which is said already
+        if about.required and name not in values and not misspelt:
+            allowed = f" ({about.range})" if about.range else ""
+            found.append(("", f"option {name} is missing{allowed}"))
     return found
 
 

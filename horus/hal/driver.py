@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from horus.hal.config import ActuatorConfig, DriverConfig
-from horus.hal.faults import DeviceFault, FaultKind
+from horus.hal.faults import CommandRefused, DeviceFault, FaultKind
 from horus.hal.frames import CanMap
 from horus.hal.link import Link
 from horus.hal.registers import RegisterMap
@@ -113,7 +113,22 @@ class Actuator(Driver[ActuatorConfigT, MapT]):
         """Make the device follow commands from now on; it must not move by this alone."""
 
     def check(self, command: Any) -> None:
-        """Raise `CommandRefused` for a command that this device cannot follow."""
+        """Raise `CommandRefused` for a command that this device cannot follow.
+
+        What is out of range is refused, never clamped: see `limit`.
+        """
+
+    def limit(
+        self, name: str, value: float, low: float, high: float, unit: str = "", option: str = ""
+    ) -> None:
+        """Refuse a command's value outside of ``low`` to ``high``; for use in `check`.
+
+        ``option`` is the name of the option that sets the limit, if one does.
+        """
+        if not low <= value <= high:
+            words = f"{low:.12g} to {high:.12g} {unit}".rstrip()
+            source = f" ({option})" if option else ""
+            raise CommandRefused(f"{name} must be from {words}{source}, not {value:.12g}")
 
     @abstractmethod
     def write(self, command: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 from horus.errors import HorusError
@@ -57,5 +58,13 @@ class DeviceFault(HorusError, OSError):
         return f"{text}: {self.cure}" if self.cure else text
 
 
+_NUMBER = re.compile(r"[-+]?\b(?:\d[\w.+-]*|nan|inf)\b")
+
+
 class CommandRefused(HorusError, ValueError):
     """A command that must not reach the device: out of range, not finite, or of another mode."""
+
+    @property
+    def reason(self) -> str:
+        """Return the text without its numbers: the same for all refusals of one kind."""
+        return _NUMBER.sub("#", str(self))

@@ -2,6 +2,7 @@
 
 It is made safe when it is found, when its commands stop, at any fault and at every kind of end. It
 is armed by the first fresh command and by nothing else; commands from before that are not replayed.
+A command that is refused counts as never sent: it neither moves the device nor keeps it moving.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ from horus.node.pubsub import Sub
 REST_WAIT = 1.5
 #: However low its rate, the node looks this often within a command_timeout whether it has passed.
 TICKS_PER_TIMEOUT = 10
+#: Commands that may come between two ticks without one being lost.
+DEPTH = 64
+#: A device that has been ready this long (s) and never had a command says what it waits for.
+WAITED = 2.0
+#: Most reasons for which a refusal is logged.
+MOST_REASONS = 20
 
 
 class ActuatorNode(DriverNode):
@@ -47,7 +54,7 @@ class ActuatorNode(DriverNode):
         config, driver = device.config, device.driver
         assert isinstance(config, ActuatorConfig) and issubclass(driver, Actuator)
         self._command = topics.command_topic(device.name)
-        sub = Sub(self._command, topics.command_type(driver), depth=64)
+        sub = Sub(self._command, topics.command_type(driver), depth=DEPTH)
         least = TICKS_PER_TIMEOUT / config.command_timeout
         super().__init__(device, bus, mock=mock, clock=clock, subs=sub, least_rate=least)
         #: Commands that were never sent to the device, and those that came too late.
@@ -59,8 +66,10 @@ class ActuatorNode(DriverNode):
         self._sleep = sleep
         self._armed = False
         self._ended = False
-        self._command_ns = 0
-        self._refusals: set[str] = set()
+        self._command_ns = 0  # when the command that is followed was sent
+        self._heard = False  # whether a command ever came, good or bad
+        self._reasons: set[str] = set()
+        self._refusal = ""  # the last one
 
     def safe(self) -> None:
         """Stop the device, for good: called at every kind of end."""
@@ -72,15 +81,14 @@ class ActuatorNode(DriverNode):
         if self._ended:
             return
         if self.state not in (DeviceState.READY, DeviceState.ACTIVE):
-            self._newest(self._clock())  # not to be replayed
+            self._discard()
         super()._work()
 
     def _use(self, now: int) -> None:
         driver = self._driver
         assert isinstance(driver, Actuator)
-        command = self._newest(now)
-        if command is not None and self._allowed(driver, command):
-            self._command_ns = self._stamp_ns
+        command = self._newest(driver, now)
+        if command is not None:
             if not self._armed:
                 self._arm(driver, now)
             driver.write(command)
@@ -88,6 +96,9 @@ class ActuatorNode(DriverNode):
             self._make_safe(driver)
             text = f"no command for {self._timeout_ns / 1e9:g} s: told to stop"
             self._enter(DeviceState.READY, text, now, warn=True)
+        elif not self._heard and now - self._since_ns > WAITED * 1e9:
+            self._heard = True  # said once
+            self.log_info(f"waiting for commands on {self._command}")
         super()._use(now)
 
     def _arm(self, driver: Actuator[Any, Any], now: int) -> None:
@@ -98,42 +109,63 @@ class ActuatorNode(DriverNode):
         driver.armed_ns = now
         self._enter(DeviceState.ACTIVE, f"armed, follows {self._command}", now)
 
-    def _newest(self, now: int) -> Any:
-        """Return the newest command if it is fresh, else None."""
-        subscriber = self._node_subscribers[self._command]
-        try:
-            command = subscriber.latest()
-        except TopicError as error:
-            self._refuse(str(error))
-            return None
-        if command is None:
-            return None
-        self._stamp_ns = min(subscriber.last_stamp, now)
-        if now - self._stamp_ns > self._timeout_ns:
-            self.late += 1
-            return None
-        return command
+    def _newest(self, driver: Actuator[Any, Any], now: int) -> Any:
+        """Return the newest of the commands that may be followed, or None; keep when it was sent.
 
-    def _allowed(self, driver: Actuator[Any, Any], command: Any) -> bool:
+        Each is judged by its own stamp, so that a sender whose clock is wrong cannot make those of
+        another one look fresh.
+        """
+        subscriber = self._node_subscribers[self._command]
+        newest = None
+        for _ in range(DEPTH):
+            try:
+                found = subscriber.recv_stamped()
+                if found is None:
+                    break
+                self._heard = True
+                command, stamp_ns = found
+                if now - stamp_ns > self._timeout_ns:
+                    self.late += 1
+                    continue
+                self._check(driver, command, (stamp_ns - now) / 1e9)
+            except CommandRefused as refusal:
+                self._refuse(refusal)
+            except TopicError as error:
+                self._heard = True
+                self._refuse(CommandRefused(str(error)))
+            else:
+                newest, self._command_ns = command, min(stamp_ns, now)
+        return newest
+
+    def _check(self, driver: Actuator[Any, Any], command: Any, ahead: float) -> None:
+        """Raise `CommandRefused` for a command that must not be followed."""
+        if ahead * 1e9 > self._timeout_ns:
+            text = f"its stamp is {ahead:.2f} s in the future: the clock of its sender is wrong"
+            raise CommandRefused(text)
         name = not_finite(command)
         if name:
-            self._refuse(f"{name} is {getattr(command, name)!r}")
-            return False
-        try:
-            driver.check(command)
-        except CommandRefused as refusal:
-            self._refuse(str(refusal))
-            return False
-        return True
+            raise CommandRefused(f"{name} is {getattr(command, name)!r}")
+        driver.check(command)
 
-    def _refuse(self, text: str) -> None:
+    def _discard(self) -> None:
+        """Skip what was sent while the device was not ready: it is not to be replayed."""
+        try:
+            if self._node_subscribers[self._command].latest() is not None:
+                self._heard = True
+        except TopicError as error:
+            self._heard = True
+            self._refuse(CommandRefused(str(error)))
+
+    def _refuse(self, refusal: CommandRefused) -> None:
         self.refused += 1
-        if text not in self._refusals and len(self._refusals) < 20:
-            self._refusals.add(text)
-            self.log_error(f"command refused: {text} (said once; counted in {self._status})")
+        self._refusal = str(refusal)
+        if refusal.reason not in self._reasons and len(self._reasons) < MOST_REASONS:
+            self._reasons.add(refusal.reason)
+            self.log_error(f"command refused: {refusal} (said once; counted in {self._status})")
 
     def _counters(self) -> list[tuple[str, int]]:
-        more = [("commands refused", self.refused), ("commands too late", self.late)]
+        refused = f"commands refused, the last: {self._refusal}"
+        more = [("commands too late", self.late), (refused, self.refused)]
         return super()._counters() + more
 
     def _make_safe(self, driver: Driver[Any, Any]) -> None:

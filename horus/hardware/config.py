@@ -171,10 +171,11 @@ class _Reader:
                 self.faults.add(
                     at, f"{key}.{name}: a name is a letter, then letters, digits or _; at most 32"
                 )
+            elif inner.value is None:
+                self.faults.add(at, f"{key}.{name}: is empty: it needs use:")
             elif not inner.is_mapping:
-                self.faults.add(
-                    at, f"{key}.{name}: must be a mapping with use:, not {inner.value!r}"
-                )
+                text = f"must be a mapping with use:, not {inner.value!r}"
+                self.faults.add(at, f"{key}.{name}: {text}")
             else:
                 inner.line = at
                 good.append((name, inner))

@@ -13,15 +13,19 @@ import sys
 if __name__ == "__main__" and sys.path[0] == __file__.rpartition("/")[0]:
     del sys.path[0]  # this folder; the user's takes its place
 
+import _thread
 import contextlib
 import ctypes
 import os
 import signal
+import time
 from collections.abc import Sequence
 from types import CodeType, FrameType, ModuleType, TracebackType
 from typing import NoReturn
 
 _PR_SET_PDEATHSIG = 1
+#: The folder of the horus package.
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/"
 #: What the supervisor blocks while it starts a process, so that a Ctrl-C at that moment waits until
 #: the process can answer it properly.
 HELD_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -42,9 +46,54 @@ def die_with_parent(parent: int) -> None:
         raise SystemExit(128 + signal.SIGTERM)
 
 
-def _on_sigterm(signum: int, frame: FrameType | None) -> None:
-    """End like `sys.exit`, so that ``finally`` blocks of a plain script run."""
-    raise SystemExit(128 + signum)
+class StopHandler:
+    """The handler of SIGINT and SIGTERM in a user's script; it remembers what it has raised.
+
+    SIGINT raises KeyboardInterrupt, as Python's own handler does; SIGTERM ends like `sys.exit`, so
+    that ``finally`` blocks run. Where that is swallowed, `horus.scheduler.signals` sees `received`.
+    """
+
+    def __init__(self) -> None:
+        #: The last signal that has come; 0 = none.
+        self.received = 0
+        self._main_thread = _thread.get_ident()
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        self.received = signum
+        raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
+
+    def install(self) -> None:
+        """Handle both signals, also where a shell in the background left SIGINT ignored."""
+        # asyncio cancels the main task in order only where it finds this very object.
+        signal.default_int_handler = self  # type: ignore[assignment]
+        signal.signal(signal.SIGINT, self)
+        signal.signal(signal.SIGTERM, self)
+        sys.unraisablehook = self._unraisable
+
+    def _unraisable(self, unraisable: sys.UnraisableHookArgs) -> None:
+        """Repeat a stop that came in a ``__del__`` or a weakref's callback, where it got lost."""
+        if self.received and issubclass(unraisable.exc_type, (KeyboardInterrupt, SystemExit)):
+            # Not `threading`: the callback may be one of an import that goes on.
+            _thread.start_new_thread(self._repeat, (self.received,))
+        else:
+            sys.__unraisablehook__(unraisable)
+
+    def _repeat(self, signum: int) -> None:
+        time.sleep(0.005)  # until the main thread has left the callback; if it has not, once more
+        signal.pthread_kill(self._main_thread, signum)
+
+    def explains(self, error: BaseException) -> bool:
+        """Return whether an exception is only what code in between made of the stop."""
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        if not self.received:
+            return False
+        return isinstance(error.__cause__, (KeyboardInterrupt, SystemExit)) or any(
+            frame.tb_frame.f_code.co_name == "<module>"
+            and frame.tb_frame.f_globals.get("__name__") != "__main__"
+            for frame in _frames(error.__traceback__)  # that is, within an import
+        )
 
 
 def run_program(command: Sequence[str]) -> NoReturn:
@@ -113,13 +162,44 @@ def forgotten_run(module: ModuleType, file: str) -> str:
     )
 
 
-def _users_part(traceback: TracebackType | None) -> TracebackType | None:
-    """Leave out the frames of this file and of runpy: a traceback begins in the user's code."""
-    runpy = getattr(sys.modules.get("runpy"), "__file__", "")
-    ours = {__file__, runpy, "<frozen runpy>"}
-    while traceback is not None and traceback.tb_frame.f_code.co_filename in ours:
+def _file(frame: TracebackType) -> str:
+    return frame.tb_frame.f_code.co_filename
+
+
+def _frames(traceback: TracebackType | None) -> list[TracebackType]:
+    frames = []
+    while traceback is not None:
+        frames.append(traceback)
         traceback = traceback.tb_next
-    return traceback
+    return frames
+
+
+def _users_part(traceback: TracebackType | None) -> TracebackType | None:
+    """Leave out the frames of HORUS; where all are, only those of this file and of runpy."""
+    runpy = getattr(sys.modules.get("runpy"), "__file__", "")
+    while traceback and _file(traceback) in (__file__, runpy, "<frozen runpy>"):
+        traceback = traceback.tb_next
+    theirs = [frame for frame in _frames(traceback) if not _file(frame).startswith(_PACKAGE)]
+    libraries = (os.path.dirname(os.__file__) + "/", "<frozen ")
+    if all(_file(frame).startswith(libraries) for frame in theirs):
+        return traceback
+    for frame, following in zip(theirs, [*theirs[1:], None]):  # noqa: B905 (as long)
+        frame.tb_next = following
+    return theirs[0]
+
+
+def shorten_traceback(error: BaseException) -> None:
+    """Leave the frames of HORUS out of an exception and those behind it; not if HORUS_DEBUG=1."""
+    if os.environ.get("HORUS_DEBUG", "0") not in ("", "0"):
+        return
+    ahead: list[BaseException | None] = [error]
+    seen: list[BaseException] = []
+    while ahead:
+        this = ahead.pop()
+        if this is not None and this not in seen:
+            seen.append(this)
+            this.__traceback__ = _users_part(this.__traceback__)
+            ahead += [this.__cause__, this.__context__]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -128,9 +208,14 @@ def main(arguments: Sequence[str]) -> None:
     die_with_parent(int(parent))
     if kind == "program":
         run_program(command)
-    signal.signal(signal.SIGTERM, _on_sigterm)
-    # A shell that starts a run in the background has SIGINT ignored, and that is inherited.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    handler = StopHandler()
+    if kind == "module":
+        # HORUS's own: nothing can be armed before it handles signals itself. Until then the kernel
+        # ends it at once, which no import in between can swallow or wrap in an error.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    else:
+        handler.install()
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
         if kind == "module":
@@ -139,10 +224,10 @@ def main(arguments: Sequence[str]) -> None:
             run_file(command[0])
     except SystemExit:
         raise
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)  # asked to stop: no news, no traceback
     except BaseException as error:
-        error.__traceback__ = _users_part(error.__traceback__)
+        if handler.explains(error):
+            sys.exit(128 + (handler.received or signal.SIGINT))  # no news, no traceback
+        shorten_traceback(error)
         with contextlib.suppress(SystemExit):
             sys.excepthook(type(error), error, error.__traceback__)
         sys.exit(1)

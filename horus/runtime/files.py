@@ -85,7 +85,7 @@ def split_config(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
             configs.append(config)
         elif path.suffix in (".yaml", ".yml"):
             if not path.is_file():
-                raise UsageError(f"{text}: no such file")
+                raise UsageError(_why_no_match(text))
             configs.append(path)
         else:
             patterns.append(text)
@@ -134,11 +134,14 @@ def _why_no_match(text: str) -> str:
     if is_pattern(text):
         return f"no file matches {text!r} (looked in {Path.cwd()})"
     near = ""
-    parent = Path(text).parent
+    parent = Path(text).expanduser().parent
     if parent.is_dir():
         from horus.errors import did_you_mean
 
         near = did_you_mean(Path(text).name, (entry.name for entry in parent.iterdir()))
+        config = find_config(parent) if Path(text).suffix in (".yaml", ".yml") else None
+        if config is not None:
+            near = f" (did you mean '{Path(text).parent / config.name}'?)"
     return f"no such file: {text}{near}"
 
 

@@ -30,6 +30,8 @@ class Process:
         self.ready_file = ready_file
         #: The last signal of the stop sequence it was sent, if any.
         self.asked: signal.Signals | None = None
+        #: Why that signal came before its time, if it did.
+        self.hurried = ""
         #: True when not even SIGKILL ended it in time.
         self.lost = False
         self._lines = LineSplitter()

@@ -80,9 +80,13 @@ def describe(process: Process) -> str:
             return f"   Ended {name}"
         return f"   Crashed {name}: {describe_end(process.code)}"
     if process.asked == signal.SIGKILL and process.code == -signal.SIGKILL:
+        if process.hurried:
+            return f"   Killed {name} ({process.hurried})"
         return f"   Killed {name}: it ended neither on SIGINT nor on SIGTERM"
     if not process.ended_well:
         return f"   Failed {name} while it stopped: {describe_end(process.code)}"
     if process.asked == signal.SIGTERM:
+        if process.hurried:
+            return f"   Stopped {name} by SIGTERM ({process.hurried})"
         return f"   Stopped {name} by SIGTERM: it did not end on SIGINT"
     return f"   Stopped {name}"

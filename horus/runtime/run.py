@@ -69,9 +69,8 @@ def find_job(arguments: Sequence[str], *, mock: bool) -> Job:
     return Job(files, devices, hardware, faults, mock, notes)
 
 
-def run(arguments: Sequence[str], options: Options, *, mock: bool = False) -> int:
+def run(job: Job, options: Options) -> int:
     """Run node files and hardware until they end or are stopped; return the exit status."""
-    job = find_job(arguments, mock=mock)
     for note in job.notes:
         print(f"note: {note}", file=sys.stderr)
     session.clean()

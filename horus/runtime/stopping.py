@@ -26,6 +26,7 @@ class StopSequence:
         self._groups = [list(group) for group in groups]
         self._grace = grace
         self._step = -1
+        self._hurry = ""
         #: Monotonic time (s) of the next step.
         self.deadline = 0.0
 
@@ -48,11 +49,16 @@ class StopSequence:
                 self.deadline = now + (_KILL_WAIT if signum == signal.SIGKILL else self._grace)
                 for process in left:
                     process.asked = signum
+                    process.hurried = self._hurry if self._step else ""
                     signal_group(process.pid, signum)
         return True
 
-    def hurry(self, now: float) -> None:
-        """Take the next step at once, and the following ones sooner; never before a kill's end."""
+    def hurry(self, now: float, why: str) -> None:
+        """Take the next step at once, and the following ones sooner; never before a kill's end.
+
+        ``why`` says, in the lines on processes that got a step early, who was in a hurry.
+        """
+        self._hurry = why
         self._grace = min(self._grace, _HURRIED_GRACE)
         if self._step < len(_LADDER) - 1:
             self.deadline = now

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from horus.bus.files import topic_ends
+from horus.bus.session import topics_dir
+from horus.runtime import typos
 from horus.runtime.build import Program
 from horus.runtime.linux import adopt_orphans, descendants, send_signal
 from horus.runtime.output import Output
@@ -25,6 +28,8 @@ _KINDS = ("twin", "driver", "node")
 _READY_TIMEOUT = 15.0
 #: How long (s) processes that others left behind may take to end on a signal.
 _SWEEP_GRACE = 1.0
+#: How long (s) after the last start topics are compared: until then imports and inits are over.
+_LOOK_AFTER = 3.0
 _WHY = {signal.SIGINT: "Ctrl+C", signal.SIGHUP: "the terminal has gone"}
 
 
@@ -64,6 +69,8 @@ class Supervisor:
         #: The least exit status: 1 when the run itself failed, not one of its processes.
         self._floor = 0
         self._ends_at: float | None = None
+        #: When to look for misspelt topics (monotonic s), until that has been done.
+        self._look_at: float | None = None
         self._inbox = SignalInbox()
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._inbox.fd, selectors.EVENT_READ, None)
@@ -77,6 +84,7 @@ class Supervisor:
             self._start_all(programs)
             if self._stop is None:
                 self._report.say("\n All processes running. Press Ctrl+C to stop.")
+                self._look_at = time.monotonic() + _LOOK_AFTER
                 if self._options.duration is not None:
                     self._ends_at = time.monotonic() + self._options.duration
             self._report.release()
@@ -150,7 +158,17 @@ class Supervisor:
             elif why := self._reason_to_stop(now):
                 self._begin_stop(why)
             else:
-                self._turn(None if self._ends_at is None else self._ends_at - now)
+                if self._look_at is not None and now >= self._look_at:
+                    self._look_at = None
+                    self._note_typos()
+                due = [when for when in (self._ends_at, self._look_at) if when is not None]
+                self._turn(min(due) - now if due else None)
+
+    def _note_typos(self) -> None:
+        """Tell of topics that somebody reads and nobody publishes, but for a name that is near."""
+        names = {process.pid: process.name for process in self._processes}
+        for note in typos.notes(topic_ends(topics_dir(self._session_path.name)), names):
+            self._report.say(note)
 
     def _reason_to_stop(self, now: float) -> str:
         kinds = {process.program.kind for process in self._processes}
@@ -228,7 +246,7 @@ class Supervisor:
                 self._stop_signal = signum
                 self._begin_stop(_WHY.get(signum, signum.name))
             else:
-                self._stop.hurry(time.monotonic())
+                self._stop.hurry(time.monotonic(), f"{_WHY.get(signum, signum.name)} again")
 
     def _sweep(self) -> None:
         """End what processes started and left behind; after a fault of ours, all of them."""

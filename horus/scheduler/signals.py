@@ -20,7 +20,9 @@ class StopSignals:
 
     While `interruptible` is set, because user code runs, the signal also raises KeyboardInterrupt,
     so that code which blocks is left. A repetition does so again, but not before a second has
-    passed. The handlers that were there before come back at the end.
+    passed. The handlers that were there before come back at the end. One of them that says, by an
+    attribute ``received``, that a signal has come already, stops at once: what it raised was
+    swallowed on the way here.
     """
 
     def __init__(self, stop: Callable[[], object]) -> None:
@@ -54,6 +56,8 @@ class StopSignals:
             # Ignored, as under nohup, it stays ignored.
             if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
                 self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._received)
+            if any(getattr(before, "received", 0) for before in self._before.values()):
+                self._received(signal.SIGINT, None)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -56,7 +56,7 @@ class Bench:
             self.node._sleep = self.pause
         self.data = Subscriber(topics.data_topic("device", driver), depth=1000)
         self.status = Subscriber(topics.status_topic("device"), depth=1000)
-        self.commands: Publisher | None = None
+        self.senders: dict[str, Publisher] = {}
         self.scheduler = Scheduler(clock=clock)
         self.scheduler.add(self.node)
 
@@ -74,11 +74,12 @@ class Bench:
                 self.command(command)
             self.scheduler.tick_once()
 
-    def command(self, command: Any, age: float = 0.0) -> None:
-        """Send a command made ``age`` seconds ago."""
-        if self.commands is None:
-            self.commands = Publisher(topics.command_topic("device"))
-        self.commands.send(command, stamp_ns=self.clock.monotonic_ns() - int(age * 1e9))
+    def command(self, command: Any, age: float = 0.0, sender: str = "one") -> None:
+        """Send a command stamped ``age`` seconds ago, from one of several publishers."""
+        if sender not in self.senders:
+            self.senders[sender] = Publisher(topics.command_topic("device"))
+        stamp_ns = self.clock.monotonic_ns() - int(age * 1e9)
+        self.senders[sender].send(command, stamp_ns=stamp_ns)
 
     def until(self, condition: Callable[[], object], seconds: float = 10.0) -> float:
         """Let time pass until a condition holds; return how long it took."""

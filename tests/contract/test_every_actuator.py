@@ -1,18 +1,12 @@
 """What every registered driver of something that moves must do, on its simulated twin."""
 
-import json
 import logging
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from horus.bus import session
 from horus.hal import Actuator
-from horus.hal.backends.sim_can import SimCanConfig
-from horus.hardware import lastwords
-from horus.hardware.lastwords import BusAddress
 from horus.hardware.node import DeviceState
 from horus.msgs import MotorCommand
 from horus.plugins import drivers
@@ -24,6 +18,7 @@ USES = [
 ]
 pytestmark = pytest.mark.parametrize("use", USES)
 GO = MotorCommand(velocity=5.0)
+AHEAD = -1000.0  # s: the age of a command from a sender whose clock is wrong
 
 
 @pytest.fixture
@@ -110,6 +105,113 @@ def test_nan_and_inf_never_reach_the_wire_and_do_not_keep_it_going(
     assert "; 100 commands refused" in bench.status.latest().message
 
 
+def test_out_of_range_it_is_refused_and_not_clamped_and_stops(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.run(1.0, GO)
+    assert moving(bench)
+    written: list[Any] = []
+    monkeypatch.setattr(bench.device.driver, "write", lambda self, command: written.append(command))
+    caplog.clear()
+    for number in range(100):
+        bench.run(0.01, MotorCommand(velocity=(-1) ** number * (1e6 + number)))
+        if number == 30:
+            assert bench.node.state is DeviceState.READY
+    bench.run(1.5)
+    assert written == []
+    assert resting(bench)
+    said = [r.getMessage() for r in caplog.records if "command refused: " in r.getMessage()]
+    assert len(said) == 1
+    assert "not 1000000 (said once; counted in device.status)" in said[0]
+    told = bench.status.latest().message
+    assert "; 100 commands refused, the last: velocity must be from" in told
+    assert told.endswith("not -1000099")
+
+
+def test_a_refused_command_does_not_hide_a_good_one_that_came_with_it(bench: Any) -> None:
+    for _ in range(100):
+        bench.command(GO, sender="good")
+        bench.run(0.01, MotorCommand(velocity=math.nan))
+    assert moving(bench)
+    assert bench.node.refused == 100
+
+
+@pytest.mark.parametrize("two", [False, True], ids=["one sender", "two senders"])
+@pytest.mark.parametrize("ages", [(0.0, AHEAD), (AHEAD, 0.0)], ids=["ahead last", "ahead first"])
+def test_a_stamp_far_in_the_future_does_not_keep_it_going(
+    bench: Any, two: bool, ages: tuple[float, float], caplog: pytest.LogCaptureFixture
+) -> None:
+    def send(age: float) -> None:
+        bench.command(GO, age, sender="wrong" if two and age < 0 else "one")
+
+    for _ in range(100):
+        for age in ages:
+            send(age)
+        bench.run(0.01)
+    assert moving(bench)
+    assert bench.node.refused == 100
+    for _ in range(26):
+        send(AHEAD)
+        bench.run(0.01)
+    assert bench.node.state is DeviceState.READY
+    for _ in range(150):
+        send(AHEAD)
+        bench.run(0.01)
+    assert resting(bench)
+    said = [
+        r for r in caplog.records if " s in the future: the clock of its sender" in r.getMessage()
+    ]
+    assert len(said) == 1
+
+
+def test_after_a_stamp_in_the_future_late_commands_are_still_late(bench: Any) -> None:
+    bench.command(GO, age=AHEAD)
+    for _ in range(50):
+        bench.command(GO, age=0.3)
+        bench.run(0.01)
+    assert bench.node.state is DeviceState.READY
+    assert (bench.node.refused, bench.node.late) == (1, 50)
+
+
+def test_a_stamp_a_little_ahead_is_used_but_gains_no_time(bench: Any) -> None:
+    for _ in range(100):
+        bench.command(GO, age=-0.2)
+        bench.run(0.01)
+    assert moving(bench)
+    bench.run(0.26)
+    assert bench.node.state is DeviceState.READY
+
+
+def waits(caplog: pytest.LogCaptureFixture) -> int:
+    return [r.getMessage() for r in caplog.records].count("waiting for commands on device.command")
+
+
+def test_never_commanded_it_says_once_which_topic_it_waits_for(
+    bench: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    bench.run(1.9)
+    assert waits(caplog) == 0
+    bench.run(0.2)
+    assert waits(caplog) == 1
+    bench.twin.unplug()
+    bench.until(lambda: bench.node.state is DeviceState.FAULT)
+    bench.twin.plug()
+    bench.until(lambda: bench.node.state is DeviceState.READY)
+    bench.run(3.0)
+    assert waits(caplog) == 1
+
+
+@pytest.mark.parametrize("velocity", [5.0, math.nan])
+def test_once_commanded_it_does_not_say_that_it_waits(
+    bench: Any, velocity: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    bench.run(0.01, MotorCommand(velocity=velocity))
+    bench.run(4.0)
+    assert waits(caplog) == 0
+
+
 def test_nan_does_not_arm_it(bench: Any) -> None:
     bench.run(0.5, MotorCommand(torque=math.nan))
     assert bench.node.state is DeviceState.READY
@@ -172,56 +274,3 @@ def test_an_end_at_which_it_does_not_answer_says_so(
     bench.twin.silence()
     bench.scheduler.stop()
     assert "not seen at rest" in caplog.text
-
-
-# last words -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def run_folder(monkeypatch: pytest.MonkeyPatch) -> Path:
-    made = session.new_session()
-    monkeypatch.setenv("HORUS_SESSION_ID", made.id)
-    return made.path
-
-
-@pytest.fixture
-def worded(make_bench: Any, use: str, run_folder: Path) -> Any:
-    address = BusAddress("bus0", "udp", SimCanConfig(port=20_001))
-    made = make_bench(use, address=address)
-    made.until(lambda: made.node.state is DeviceState.READY)
-    return made
-
-
-def test_last_words_are_left_when_it_is_armed_and_taken_back_when_it_is_safe(
-    worded: Any, run_folder: Path
-) -> None:
-    assert lastwords.pending() == []
-    worded.run(0.5, GO)
-    assert lastwords.pending() == ["device"]
-    (file,) = (run_folder / lastwords.FOLDER).iterdir()
-    assert file.stat().st_mode & 0o777 == 0o600
-    worded.run(0.5)
-    assert lastwords.pending() == []
-
-
-def test_last_words_are_what_safe_sends(worded: Any, run_folder: Path) -> None:
-    worded.run(0.5, GO)
-    (file,) = (run_folder / lastwords.FOLDER).iterdir()
-    frames = json.loads(file.read_text())["frames"]
-    wire = worded.wire.open()
-    worded.node._driver.safe()
-    sent = [{"id": f.id, "data": f.data.hex(), "extended": f.extended} for f in wire._frames]
-    assert frames == sent
-
-
-def test_last_words_stay_when_it_cannot_be_made_safe(
-    worded: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    worded.run(0.5, GO)
-
-    def broken(*_: Any) -> None:
-        raise OSError("the wire is cut")
-
-    monkeypatch.setattr(type(worded.node._driver.link), "send", broken)
-    worded.scheduler.stop()
-    assert lastwords.pending() == ["device"]

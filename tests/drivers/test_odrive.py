@@ -79,11 +79,23 @@ def test_a_reversed_motor_turns_the_other_way(clock: Any) -> None:
     assert wire.sent() == [frame(0x06D, "000080BF 00000000")]
 
 
-@pytest.mark.parametrize("velocity", [1e9, 20.0, -1e9])
-def test_the_velocity_is_limited(wire: Wire, velocity: float) -> None:
+@pytest.mark.parametrize("velocity", [50.0, -50.0, 5.000001])
+def test_a_velocity_over_the_limit_is_refused_with_its_limit(clock: Any, velocity: float) -> None:
+    wire = Wire(clock, max_velocity=5)
+    with pytest.raises(CommandRefused) as info:
+        wire.driver.check(MotorCommand(velocity=velocity))
+    text = "velocity must be from -5 to 5 rad/s (max_velocity), not "
+    assert str(info.value) == f"{text}{velocity:.12g}"
+    assert info.value.reason == "velocity must be from # to # rad/s (max_velocity), not #"
+
+
+@pytest.mark.parametrize("velocity", [5.0, -5.0])
+def test_a_velocity_at_the_limit_is_sent(clock: Any, velocity: float) -> None:
+    wire = Wire(clock, max_velocity=5)
+    wire.driver.check(MotorCommand(velocity=velocity))
     wire.driver.write(MotorCommand(velocity=velocity))
     ((sent, _),) = [struct.unpack("<ff", f.data) for f in wire.sent()]
-    assert sent * TURN == pytest.approx(math.copysign(20.0, velocity))
+    assert sent * TURN == pytest.approx(velocity)
 
 
 def test_other_control_modes_are_refused(wire: Wire) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from horus.bus import Subscriber
+from horus.hardware.config import load
 from horus.msgs import Imu, MotorState, Pose3D
 from horus.runtime.linux import descendants
 
@@ -245,6 +247,14 @@ def test_without_mock_every_missing_bus_is_named_with_its_cure(robot: Path, shm:
     assert "simulated" not in done.stdout.lower()
 
 
+def test_the_example_asks_for_no_more_than_its_wheels_allow() -> None:
+    wheel = runpy.run_path(str(ROVER / "nodes" / "drive.py"))["wheel"]
+    for name in ("left_wheel", "right_wheel"):
+        most = getattr(load(ROVER).hardware[name].config, "max_velocity")  # noqa: B009
+        asked = [wheel(velocity, 0.0).velocity for velocity in (99.0, 3.0, -99.0)]
+        assert asked == [most, 3.0, -most]
+
+
 def test_the_example_drives_as_the_recording_turns_and_shows_it_in_a_table(
     tmp_path: Path, start: Callable[..., Run]
 ) -> None:
@@ -257,6 +267,7 @@ def test_the_example_drives_as_the_recording_turns_and_shows_it_in_a_table(
     assert run.look("attitude").mock
     row = r"^\[logger\] +\d+\.\d(?: +-?\d+\.\d){3} \|(?: +-?\d+\.\d\d){2} \|.*\| +\d+ MOCK$"
     run.wait(lambda: re.search(row, run.output, re.M), "a row of the table")
+    assert "command refused" not in run.output
     run.process.send_signal(signal.SIGINT)
     run.wait(run.resting, "the wheels at rest")
     assert run.finish() == 0

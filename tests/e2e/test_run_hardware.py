@@ -64,6 +64,16 @@ def test_a_mock_run_says_so_and_stops_the_twins_last(robot, horus_run):
     assert any(line.startswith("[can0] wheel: stopped") for line in run.lines)
 
 
+def test_ctrl_c_while_the_hardware_processes_import_ends_them_in_silence(robot, horus_run):
+    run = horus_run("--mock", "--grace", "3000")
+    run.wait_for(r"^   Started \[can0\.sim\]$")
+    run.signal(signal.SIGINT)
+    assert run.finish() == 0
+    assert "   Stopped [can0.sim]" in run.lines
+    assert "Traceback" not in run.out
+    assert "KeyboardInterrupt" not in run.out
+
+
 def test_without_mock_nothing_is_simulated_and_faults_come_with_those_of_nodes(
     robot, write, horus_run
 ):

@@ -65,6 +65,81 @@ def test_wrong_use_is_status_2_with_one_message(arguments, capsys):
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        (["--mok"], "--mok (did you mean '--mock'?)"),
+        (["--duratoin=5"], "--duratoin=5 (did you mean '--duration'?)"),
+        (["--zzz"], "--zzz"),
+    ],
+)
+def test_an_unknown_option_is_answered_with_the_nearest(typed, text, capsys):
+    assert main(["run", *typed, "a.py"]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"horus run: error: unrecognized arguments: {text}"
+
+
+def test_options_may_stand_between_files(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "one.py", "--mock", "two.py"]) == 2
+    assert capsys.readouterr().err == "horus: no such file: one.py\nno such file: two.py\n"
+
+
+def test_a_horus_yaml_with_another_ending_is_suggested(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/horus.yaml").touch()
+    assert main(["run", "c/horus.yml"]) == 2
+    assert capsys.readouterr().err == (
+        "horus: no such file: c/horus.yml (did you mean 'c/horus.yaml'?)\n"
+    )
+
+
+#: Ctrl-C at the moment a module is looked for.
+INTERRUPTED = """\
+import signal, sys
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == {module!r}:
+            signal.raise_signal(signal.SIGINT)
+import horus.cli
+sys.meta_path.insert(0, Finder)
+from horus.cli.__main__ import main
+sys.argv = ["horus", *{arguments!r}]
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "status"),
+    [
+        ("horus.cli.main", ["run", "a.py"], 0),
+        ("horus.cli.run", ["run", "a.py"], 0),
+        ("horus.runtime.run", ["--debug", "run", "a.py"], 0),
+        ("horus.cli.doctor", ["doctor"], 130),
+    ],
+)
+def test_ctrl_c_before_a_command_has_begun_ends_it_in_silence(module, arguments, status, tmp_path):
+    (tmp_path / "a.py").write_text("print('must not run')")
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED.format(module=module, arguments=arguments)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
+
+
+@pytest.mark.parametrize("module", ["horus", "horus.cli"])
+def test_it_runs_as_a_module(module):
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--version"], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == f"horus {horus.__version__}\n"
+
+
 def test_an_expected_error_is_its_text_and_with_debug_its_traceback(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["run", "absent.py"]) == 2

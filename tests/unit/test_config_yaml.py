@@ -110,6 +110,7 @@ MOTOR = "buses: {can0: {use: socketcan, channel: can0}}\nhardware:\n  m: "
         ("hardware:\n  a b: {}", "horus.yaml:2: hardware.a b: a name is a letter, then letters"),
         ("hardware:\n  imu: mpu6050", "horus.yaml:2: hardware.imu: must be a mapping with use:"),
         ("buses:\n  x: {}", "horus.yaml:2: buses.x: use is missing: one of i2c, socketcan"),
+        ("buses:\n  x:\n", "horus.yaml:2: buses.x: is empty: it needs use:"),
         ("buses:\n  x: {use: i2x}", "horus.yaml:2: buses.x.use: unknown kind of bus i2x (did you"),
         ("buses:\n  x: {use: [i2c]}", "horus.yaml:2: buses.x.use: must be a word, not ['i2c']"),
         ("buses:\n  x: {use: i2c}", "horus.yaml:2: buses.x: option device is missing"),
@@ -153,7 +154,7 @@ MOTOR = "buses: {can0: {use: socketcan, channel: can0}}\nhardware:\n  m: "
         (
             MOTOR + "{use: odrive, bus: can0, node: 1, command_timeout: 0}",
             "horus.yaml:3: hardware.m.command_timeout: must be greater than 0 and at most 10 s, "
-            "not 0.0",
+            "not 0",
         ),
         ("name: a\n\tb: c", "horus.yaml:2: this is not YAML: "),
         ("hardware: {imu: {use: x}", "horus.yaml:1: this is not YAML: "),
@@ -166,6 +167,19 @@ MOTOR = "buses: {can0: {use: socketcan, channel: can0}}\nhardware:\n  m: "
 def test_each_fault_has_its_line_and_its_words(folder: Path, text: str, fault: str) -> None:
     found = faults(folder, text)
     assert any(line.startswith(fault) for line in found), found
+
+
+def test_a_misspelt_option_is_not_called_missing_too(folder: Path) -> None:
+    assert faults(folder, MOTOR + "{use: odrive, bus: can0, nod: 1}") == [
+        "horus.yaml:3: hardware.m.nod: unknown option (did you mean node?)"
+    ]
+
+
+def test_a_missing_option_that_may_be_anything_is_named_alone(folder: Path) -> None:
+    assert faults(folder, "buses:\n  can1: {use: socketcan}\n  can2:") == [
+        "horus.yaml:2: buses.can1: option channel is missing",
+        "horus.yaml:3: buses.can2: is empty: it needs use:",
+    ]
 
 
 def test_two_devices_at_one_address_are_both_named(folder: Path) -> None:

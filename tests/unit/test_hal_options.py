@@ -34,9 +34,9 @@ def test_good_values_have_no_faults_and_ints_become_floats() -> None:
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"limit": 0}, "must be greater than 0 and at most 100 rad/s, not 0.0"),
+        ({"limit": 0}, "must be greater than 0 and at most 100 rad/s, not 0"),
         ({"limit": -1.5}, "must be greater than 0 and at most 100 rad/s, not -1.5"),
-        ({"limit": 101}, "must be greater than 0 and at most 100 rad/s, not 101.0"),
+        ({"limit": 101}, "must be greater than 0 and at most 100 rad/s, not 101"),
         ({"limit": math.nan}, "must be a finite number, not nan"),
         ({"limit": "fast"}, "must be a number (rad/s), not 'fast'"),
         ({"limit": True}, "must be a number (rad/s), not True"),
@@ -62,6 +62,21 @@ def test_an_unknown_option_like_no_other_lists_the_known_ones() -> None:
 
 def test_a_required_option_that_is_missing_is_named_with_its_range() -> None:
     assert faults(Example, {}) == [("", "option node is missing (from 0 to 62)")]
+
+
+def test_a_misspelt_required_option_is_one_fault_and_not_two() -> None:
+    assert faults(Example, {"nod": 1}) == [("nod", "unknown option (did you mean node?)")]
+    text = "option node is missing (from 0 to 62)"
+    assert ("", text) in faults(Example, {"limt": 1.0}), "another one's misspelling hides nothing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texts(DriverConfig):
+    channel: str = option()
+
+
+def test_without_a_range_the_missing_option_is_named_alone() -> None:
+    assert faults(Texts, {}) == [("", "option channel is missing")]
 
 
 def test_construction_in_code_is_checked_too_and_names_every_fault() -> None:

@@ -9,11 +9,16 @@ import horus
 from horus.msgs import MotorCommand, Pose3D
 
 SPEED = 8.0  # rad/s of the wheels per rad of tilt
+LIMIT = 12.0  # rad/s: max_velocity of the wheels in horus.yaml, above which they refuse a command
 DEAD = 0.05  # rad of tilt that mean nothing
 
 
 def lean(angle: float) -> float:
     return 0.0 if abs(angle) < DEAD else angle
+
+
+def wheel(velocity: float, stamp: float) -> MotorCommand:
+    return MotorCommand(velocity=max(-LIMIT, min(LIMIT, velocity)), stamp=stamp)
 
 
 def tick(node: horus.Node) -> None:
@@ -26,8 +31,8 @@ def tick(node: horus.Node) -> None:
     roll = math.atan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y))
     pitch = math.asin(max(-1.0, min(1.0, 2 * (w * y - z * x))))
     forward, turn = SPEED * lean(pitch), SPEED / 2 * lean(roll)
-    node.send("left_wheel.command", MotorCommand(velocity=forward + turn, stamp=pose.stamp))
-    node.send("right_wheel.command", MotorCommand(velocity=forward - turn, stamp=pose.stamp))
+    node.send("left_wheel.command", wheel(forward + turn, pose.stamp))
+    node.send("right_wheel.command", wheel(forward - turn, pose.stamp))
 
 
 drive = horus.Node(
