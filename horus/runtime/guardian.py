@@ -46,17 +46,29 @@ def clean_up(leaders: Mapping[int, int], session_id: str, grace: float, folder: 
     for pid in session_members(leaders):
         if pid not in leaders:  # those have it from the kernel
             send_signal(pid, signal.SIGTERM)
+    silent = dict(leaders)  # those whose last words have not been spoken
+
+    def speak_for_the_dead() -> None:
+        # At once, whatever the others still do: a motor may be turning.
+        for pid, start in list(silent.items()):
+            if not session.is_alive(pid, start):
+                del silent[pid]
+                for line in speak(folder_of_run, pid, "ended when the run was killed"):
+                    print(line, file=sys.stderr)
+
+    folder_of_run = session.session_dir(session_id)
+    speak_for_the_dead()
     deadline = time.monotonic() + grace
     while session_members(leaders) and time.monotonic() < deadline:
         time.sleep(0.02)
+        speak_for_the_dead()
     deadline = time.monotonic() + _KILL_WAIT
     while (left := session_members(leaders)) and time.monotonic() < deadline:
         for pid in left:
             send_signal(pid, signal.SIGKILL)
         time.sleep(0.02)
-    for pid in leaders:
-        for line in speak(session.session_dir(session_id), pid, "ended when the run was killed"):
-            print(line, file=sys.stderr)
+        speak_for_the_dead()
+    speak_for_the_dead()
     session.end_session(session_id)
     session.clean()
     shutil.rmtree(folder, ignore_errors=True)

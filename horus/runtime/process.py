@@ -147,6 +147,10 @@ def describe_end(code: int | None) -> str:
     return f"killed by signal {-code}"
 
 
+#: How long (s) the guardian may take to notice that all is in order.
+_GUARDIAN_WAIT = 2.0
+
+
 class Guardian:
     """The supervisor's end of `horus.runtime.guardian`."""
 
@@ -171,7 +175,11 @@ class Guardian:
         with contextlib.suppress(OSError):
             if self._popen.stdin:
                 self._popen.stdin.close()
-        self._popen.wait()
+        try:
+            self._popen.wait(_GUARDIAN_WAIT)
+        except subprocess.TimeoutExpired:  # somebody stopped it; its work is not needed any more
+            self._popen.kill()
+            self._popen.wait()
 
     def reap(self) -> None:
         """Take note of its end, should somebody have killed it."""

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,9 +55,10 @@ def find_job(arguments: Sequence[str], *, mock: bool) -> Job:
         config = hardware_config.load(config_path)
         paths = list(dict.fromkeys([*config.nodes, *paths]))
         if config.hardware:
-            # The last words now, so that their import delays nothing when a driver has died.
-            from horus.hardware import lastwords as _lastwords  # noqa: F401
-            from horus.hardware import plan
+            from horus.hardware import lastwords, plan
+
+            # Beside the start, so that no import takes time when a driver has died.
+            threading.Thread(target=lastwords.prepare, daemon=True).start()
 
             devices = [f"{d.name}: {d.use} on {d.bus}" for d in config.hardware.values()]
             hardware = plan.processes(config, mock)

@@ -224,6 +224,29 @@ def test_when_the_supervisor_is_killed_the_wheels_stop_and_nothing_is_left(
     driving.wait(lambda: not list(shm.glob("sessions/*")), "an empty folder of sessions")
 
 
+def test_when_driver_and_supervisor_are_killed_the_guardian_stops_the_wheels(
+    driving: Run, shm: Path
+) -> None:
+    children = descendants(driving.process.pid)
+    os.kill(driving.pid_of("horus.hardware.worker", "can0"), signal.SIGKILL)
+    os.kill(driving.process.pid, signal.SIGKILL)
+    driving.finish()
+    # The twins end with the run: seen at rest, they were told to stop before they ended.
+    driving.wait(driving.resting, "the wheels at rest")
+    driving.wait(lambda: not any(map(running, children)), "the end of all processes")
+    driving.wait(lambda: not list(shm.glob("sessions/*")), "an empty folder of sessions")
+
+
+def test_a_run_ends_although_its_guardian_is_stopped(driving: Run, shm: Path) -> None:
+    guardian = driving.pid_of("guardian.py")
+    os.kill(guardian, signal.SIGSTOP)
+    driving.process.send_signal(signal.SIGINT)
+    driving.wait(driving.resting, "the wheels at rest")
+    assert driving.finish() == 0
+    assert not running(guardian)
+    assert not list(shm.glob("sessions/*"))
+
+
 def running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
