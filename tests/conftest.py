@@ -24,7 +24,7 @@ def shm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        from horus.bus.topic import close_all
+        from horus.bus.ends import close_all
 
         os.environ["HORUS_SHM_DIR"] = str(folder)  # whatever the test did to it
         close_all()

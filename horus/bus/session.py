@@ -1,4 +1,4 @@
-"""Where topics live, whose they are, and how leftovers of dead processes are removed."""
+"""Where topics live, whose they are, and the lock under which files come and go."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from horus.errors import SharedMemoryError
@@ -83,7 +83,7 @@ def is_alive(pid: int, start: int) -> bool:
     return now is not None and (now == start or not start or not now)
 
 
-def _check_ours(folder: Path) -> None:
+def check_ours(folder: Path) -> None:
     """Refuse a folder in which somebody else could put files that we would believe."""
     about = folder.stat() if folder == root() else folder.lstat()
     if about.st_uid != os.geteuid() or about.st_mode & 0o022 or stat.S_ISLNK(about.st_mode):
@@ -101,7 +101,7 @@ def make_dir(path: Path) -> Path:
     try:
         for folder in reversed([path, *(p for p in path.parents if p.is_relative_to(base))]):
             folder.mkdir(mode=0o700, exist_ok=True, parents=True)
-            _check_ours(folder)
+            check_ours(folder)
     except SharedMemoryError:
         raise
     except OSError as error:
@@ -234,61 +234,3 @@ def new_session() -> Session:
 def end_session(session_id: str) -> None:
     """Remove the folder of a run and all that is in it."""
     shutil.rmtree(session_dir(session_id), ignore_errors=True)
-
-
-@dataclass
-class CleanReport:
-    """What `clean` removed, and what it left because somebody uses it."""
-
-    sessions: list[str] = field(default_factory=list)
-    topics: list[str] = field(default_factory=list)
-    rings: list[str] = field(default_factory=list)
-    semaphores: list[str] = field(default_factory=list)
-    in_use: list[str] = field(default_factory=list)
-
-    @property
-    def removed(self) -> int:
-        """Return how many things were removed."""
-        return len(self.sessions) + len(self.topics) + len(self.rings) + len(self.semaphores)
-
-
-def _session_owner_alive(path: Path) -> bool:
-    try:
-        owner = json.loads((path / OWNER_FILE).read_text())
-        return is_alive(int(owner["pid"]), int(owner["start"] or 0))
-    except (OSError, ValueError, KeyError, TypeError):
-        # Being made right now, or damaged: leave it while it is young.
-        with contextlib.suppress(OSError):
-            return time.time() - path.stat().st_mtime < 10.0
-        return False
-
-
-def clean(*, force: bool = False) -> CleanReport:
-    """Remove what dead processes left: sessions, topics, rings, semaphores.
-
-    What a living process uses stays, unless ``force`` is set: it removes all under the root.
-    """
-    from horus.bus import files, waiting
-
-    report = CleanReport()
-    base = root()
-    if not base.is_dir():
-        waiting.clean_semaphores(report.semaphores)
-        return report
-    _check_ours(base)
-    sessions = sessions_dir()
-    for path in sorted(sessions.iterdir()) if sessions.is_dir() else []:
-        topics = path / "topics"
-        # Children outlive a killed supervisor for a moment; their topics are theirs.
-        busy = not force and (_session_owner_alive(path) or files.topics_in_use(topics))
-        if busy:
-            report.in_use.append(f"session {path.name}")
-        else:
-            shutil.rmtree(path, ignore_errors=True)
-            report.sessions.append(path.name)
-    files.clean_topics(base / "topics", report, force=force)
-    waiting.clean_semaphores(report.semaphores)
-    for folder in (sessions, base):
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-    return report

@@ -16,7 +16,7 @@ from horus.bus import layout as L
 if TYPE_CHECKING:
     from posix_ipc import Semaphore
 
-    from horus.bus.files import Control
+    from horus.bus.control import Control
 
 #: A sleeper looks by itself this often: a post lost to a dying publisher costs no more than this.
 SLICE = 0.05

@@ -14,9 +14,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Remove leftovers and list them."""
-    from horus.bus import session
+    from horus.bus import leftovers, session
 
-    report = session.clean(force=args.force)
+    report = leftovers.clean(force=args.force)
     for what, names in (
         ("session", report.sessions),
         ("topic", report.topics),

@@ -39,7 +39,7 @@ def clean_up(leaders: Mapping[int, int], session_id: str, grace: float, folder: 
     """End what is left of a run whose supervisor was killed, and leave nothing behind."""
     import shutil
 
-    from horus.bus import session
+    from horus.bus import leftovers, session
     from horus.runtime.lastwords import speak
     from horus.runtime.linux import send_signal, session_members
 
@@ -70,7 +70,7 @@ def clean_up(leaders: Mapping[int, int], session_id: str, grace: float, folder: 
         speak_for_the_dead()
     speak_for_the_dead()
     session.end_session(session_id)
-    session.clean()
+    leftovers.clean()
     shutil.rmtree(folder, ignore_errors=True)
 
 

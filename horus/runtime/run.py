@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from horus.bus import session
+from horus.bus import leftovers, session
 from horus.runtime.build import Fault, Program, build_all
 from horus.runtime.files import NodeFile, UsageError, find_files, name_files, split_config
 from horus.runtime.output import Output
@@ -75,7 +75,7 @@ def run(job: Job, options: Options) -> int:
     """Run node files and hardware until they end or are stopped; return the exit status."""
     for note in job.notes:
         print(f"note: {note}", file=sys.stderr)
-    session.clean()
+    leftovers.clean()
     compiles = any(file.language == "rust" for file in job.files)
     with _session(options, compiles) as (session_id, session_path, folder, guardian):
         output = Output()
@@ -103,7 +103,7 @@ def _session(options: Options, compiles: bool) -> Iterator[tuple[str, Path, Path
             guardian.release()
     finally:
         session.end_session(made.id)
-        session.clean()
+        leftovers.clean()
         shutil.rmtree(folder, ignore_errors=True)
 
 

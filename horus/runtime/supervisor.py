@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from horus.bus.files import topic_ends
+from horus.bus.leftovers import topic_ends
 from horus.bus.session import topics_dir
 from horus.runtime import typos
 from horus.runtime.build import Program

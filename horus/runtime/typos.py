@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 
-from horus.bus.files import TopicEnds
+from horus.bus.leftovers import TopicEnds
 from horus.runtime.linux import stat
 
 #: How near (`difflib` ratio) a name must be to one that is published and not read by anybody,

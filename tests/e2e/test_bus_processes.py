@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from horus.bus import session
+from horus.bus import leftovers
 
 WORKER = str(Path(__file__).with_name("bus_worker.py"))
 MESSAGES = 200_000
@@ -124,7 +124,7 @@ def test_publishers_killed_at_random_leave_readers_running_and_nothing_torn(
     assert seen["disordered"] == 0
     assert seen["newest"][str(10**6)] == 9
     assert reader.process.wait(30) == 0
-    session.clean()
+    leftovers.clean()
     assert not list(shm.glob("*"))
 
 
@@ -148,7 +148,7 @@ def test_a_killed_process_is_cleaned_up_with_its_semaphore(
         subprocess.run(["true"], check=True)
     os.kill(reader.process.pid, signal.SIGKILL)
     reader.process.wait(10)
-    report = session.clean()
+    report = leftovers.clean()
     assert report.topics == ["whole"]
     assert len([name for name in report.semaphores if name.startswith(mine)]) == 1
     assert not semaphores()

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 import horus.bus
-from horus.bus import Publisher, Subscriber, codec, files, session
+from horus.bus import Publisher, Subscriber, codec, rings, session
 from horus.bus import layout as L
 from horus.errors import CorruptTopicError
 
 
 def last_payload(name: str) -> tuple[int, bytes]:
     """Return kind and payload of the last message of a topic with one publisher, from the file."""
-    (ring,) = files.ring_files(session.topics_dir() / name)
+    (ring,) = rings.ring_files(session.topics_dir() / name)
     data = ring.path.read_bytes()
     slots, stride = struct.unpack_from("<II", data, L.RING_SLOTS)
     (number,) = struct.unpack_from("<Q", data, L.RING_NEXT)
@@ -31,7 +31,7 @@ def last_payload(name: str) -> tuple[int, bytes]:
 
 def overwrite_payload(name: str, kind: int, payload: bytes) -> None:
     """Replace the last message of a topic with one publisher, in the file."""
-    (ring,) = files.ring_files(session.topics_dir() / name)
+    (ring,) = rings.ring_files(session.topics_dir() / name)
     with ring.path.open("r+b") as file:
         data = file.read()
         slots, stride = struct.unpack_from("<II", data, L.RING_SLOTS)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from horus.bus import Publisher, Subscriber, session
-from horus.bus.files import TopicEnds, topic_ends
+from horus.bus.leftovers import TopicEnds, topic_ends
 
 ME = os.getpid()
 

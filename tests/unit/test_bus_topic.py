@@ -17,9 +17,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from horus.bus import Publisher, Subscriber, Topic, files, session, waiting, wall_time
+from horus.bus import (
+    Publisher,
+    Subscriber,
+    Topic,
+    ends,
+    leftovers,
+    rings,
+    session,
+    waiting,
+    wall_time,
+)
 from horus.bus import layout as L
-from horus.bus import topic as topic_module
+from horus.bus.control import Control
 from horus.errors import (
     CorruptTopicError,
     MessageTooLargeError,
@@ -591,13 +601,13 @@ def test_a_damaged_topic_file_is_refused_by_name_and_clean_removes_it(
     with pytest.raises(CorruptTopicError, match=text) as caught:
         Topic("t")
     assert str(folder / "control") in str(caught.value)
-    assert session.clean().topics == ["t"]
+    assert leftovers.clean().topics == ["t"]
     Topic("t").close()
 
 
 def damage(change: Callable[[bytearray], object]) -> None:
     """Change the file of the only ring of topic t through a mapping of its own."""
-    (ring,) = files.ring_files(session.topics_dir() / "t")
+    (ring,) = rings.ring_files(session.topics_dir() / "t")
     data = bytearray(ring.path.read_bytes())
     change(data)
     with ring.path.open("r+b") as file:
@@ -640,7 +650,7 @@ def test_a_ring_with_a_damaged_head_is_refused_once_and_the_others_are_read(
 def test_a_ring_cut_short_is_refused() -> None:
     subscriber = Subscriber("t")
     Publisher("t").send(1)
-    (ring,) = files.ring_files(session.topics_dir() / "t")
+    (ring,) = rings.ring_files(session.topics_dir() / "t")
     copy = ring.path.with_name(f"{1:016x}.0000.ring")
     copy.write_bytes(ring.path.read_bytes()[:100])
     with pytest.raises(CorruptTopicError, match="cut short"):
@@ -671,7 +681,7 @@ def test_a_live_ring_that_is_damaged_is_an_error_and_never_a_message(
     victim = Publisher("t")
     assert subscriber.recv() is None
     (path,) = [
-        r.path for r in files.ring_files(session.topics_dir() / "t") if r.publisher == victim._id
+        r.path for r in rings.ring_files(session.topics_dir() / "t") if r.publisher == victim._id
     ]
     victim.send({"x": 1})
     assert subscriber.unread() == 1
@@ -747,17 +757,17 @@ def test_clean_leaves_what_lives_and_removes_what_died(shm: Path) -> None:
         topic.send(1)
         dead = shm / "topics" / "dead"
         session.make_dir(dead)
-        control = files.Control.open(dead)
-        files.create_ring(dead, 7, 0, 4, 64, 0, 4)
-        ring = files.ring_path(dead, 7, 0)
+        opened = Control.open(dead)
+        rings.create_ring(dead, 7, 0, 4, 64, 0, 4)
+        ring = rings.ring_path(dead, 7, 0)
         data = bytearray(ring.read_bytes())
         put(data, L.RING_PID, 2**22 + 5)
         ring.write_bytes(data)
-        del control
+        del opened
         stale = session.new_session()
         (stale.path / session.OWNER_FILE).write_text('{"pid": 4194309, "start": 5}')
         live = session.new_session()
-        report = session.clean()
+        report = leftovers.clean()
         assert report.topics == ["dead"]
         assert report.sessions == [stale.id]
         assert sorted(report.in_use) == [f"session {live.id}", "topic alive"]
@@ -831,7 +841,7 @@ def test_a_topic_collected_while_the_lock_is_held_waits_for_nothing_and_is_tidie
     keep = Publisher("kept")
     with session.structure_lock(session.topics_dir()):
         publisher.__del__()
-        assert topic_module._untidy
+        assert ends._untidy
         assert list(shm.rglob("forgotten/*.ring"))
     Publisher("another").close()
     assert not list(shm.rglob("forgotten"))
@@ -878,7 +888,7 @@ def test_more_depth_is_not_waited_for_while_the_lock_is_taken() -> None:
 def test_a_message_that_does_not_fit_is_refused_when_the_lock_stays_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(topic_module, "GROW_TIMEOUT", 0.01)
+    monkeypatch.setattr(ends, "GROW_TIMEOUT", 0.01)
     with Topic("t") as topic:
         topic.send(1)
         fd = os.open(session.topics_dir() / session.LOCK_FILE, os.O_RDWR)
@@ -907,7 +917,7 @@ def test_a_lock_taken_while_a_child_was_forked_is_free_after_its_release() -> No
         os.waitpid(pid, 0)
 
 
-@pytest.mark.parametrize("stamp", [0, -1, 2**64, 1.5, "a", time.monotonic_ns() + 10**15])
+@pytest.mark.parametrize("stamp", [0, -1, 2**64, 1.5, "a", 2**62])
 def test_a_stamp_that_is_no_moment_of_the_past_is_refused(stamp: Any) -> None:
     with Topic("t") as topic:
         for _ in range(2):
@@ -940,7 +950,7 @@ def test_a_pipe_or_a_link_in_place_of_a_ring_is_refused_and_cleaned(shm: Path) -
             break
     assert target.read_bytes() == bytes(1000)
     subscriber.close()
-    assert session.clean().topics in (["t"], [])
+    assert leftovers.clean().topics in (["t"], [])
 
 
 def test_a_core_used_after_it_was_closed_says_so() -> None:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from horus.bus.files import TopicEnds
+from horus.bus.leftovers import TopicEnds
 from horus.runtime.typos import notes
 
 NAMES = {1: "sensor", 2: "ctrl", 3: "logger"}

@@ -1,0 +1,179 @@
+"""`Publisher`: the writing end of a topic."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from horus.bus import codec, core, ends, rings, session, waiting
+from horus.bus import layout as L
+from horus.bus.ends import End, leave, open_ends
+from horus.errors import MessageTooLargeError, MessageTypeError, SharedMemoryError
+
+if TYPE_CHECKING:
+    from horus.message import MessageSpec
+
+
+#: Room for one message that a publisher without a declared type starts with, in bytes.
+FIRST_CAPACITY = 224
+
+
+MAX_DEPTH = L.MAX_SLOTS // 2
+
+
+class Publisher(End):
+    """One writer of one topic.
+
+    ``send`` is an attribute of each instance: bind it once where it is called often.
+    """
+
+    #: Put a message on the topic: ``send(message, stamp_ns=None) -> True``.
+    send: Callable[..., bool]
+
+    def __init__(self, name: str, type: type | None = None, *, _topics: Path | None = None) -> None:
+        super().__init__(name, type, _topics)
+        self._open()
+        open_ends.add(self)
+
+    def _open(self) -> None:
+        self._new_identity()
+        with session.structure_lock(self._topics):
+            self._control = self._open_control()
+            self._ringer = waiting.Ringer(self._control)
+            self._writer = core.Writer(
+                self._control.memory,
+                self._declared,
+                self._encode,
+                self._refuse,
+                self._pack_slowly,
+                self._grow,
+                self._ringer.wake,
+            )
+            self._make_ring(FIRST_CAPACITY if self._declared is None else self._declared.size)
+        self.send = self._writer.send
+
+    def _new_identity(self) -> None:
+        self._id = secrets.randbits(64) | 1
+        self._part = -1
+        self._ring: Any = None
+        self._shape = (0, 0)
+        self._base = 0
+
+    def _grow(self, size: int) -> None:
+        """Replace the ring by one for longer messages, or if size is 0, for deeper readers.
+
+        The core calls this. More depth is only tried for, a message that does not fit may wait.
+        """
+        if self._closed:
+            self._dead()
+        if size > L.MAX_MESSAGE:
+            raise MessageTooLargeError(
+                f"topic {self.name!r}: a message of {size} bytes is too large, "
+                f"at most {L.MAX_MESSAGE} are taken: send it in pieces, or put it into a file "
+                "and send its name"
+            )
+        try:
+            self._replace_ring(size)
+        except SharedMemoryError:
+            if size:  # it does not fit; more depth can wait
+                raise
+
+    def _replace_ring(self, size: int) -> None:
+        with session.structure_lock(self._topics, ends.GROW_TIMEOUT if size else 0.0):
+            if not (self._folder / "control").exists():
+                raise SharedMemoryError(
+                    f"the files of topic {self.name!r} in {self._folder} were removed while it was "
+                    "open (`horus clean --force`?): start its publisher anew"
+                )
+            capacity = max(self._shape[1] - L.SLOT_HEADER, 0)
+            if size > capacity:
+                capacity = max(size + size // 4, FIRST_CAPACITY)
+            self._make_ring(capacity)
+
+    def _make_ring(self, capacity: int) -> None:
+        depth = max(self._control.half(L.CONTROL_DEPTH), 16)
+        slots, stride = rings.ring_shape(min(capacity, L.MAX_MESSAGE), min(depth, MAX_DEPTH))
+        number = self._writer.next
+        kept = min(number - self._base, self._shape[0] - 1, slots - 1) if self._ring else 0
+        base = number - max(kept, 0)
+        ring = rings.create_ring(self._folder, self._id, self._part + 1, slots, stride, base, depth)
+        if self._ring is not None:
+            _copy(self._ring, self._shape, ring, (slots, stride), range(base, number))
+            with memoryview(ring) as view, view.cast("Q") as words:
+                words[L.RING_NEXT // 8] = number
+            rings.ring_path(self._folder, self._id, self._part).unlink(missing_ok=True)
+        self._writer.attach(ring, slots, stride, number, depth)
+        self._ring, self._shape, self._base = ring, (slots, stride), base
+        self._part += 1
+        self._control.raise_generation()
+        self._ringer.wake()
+
+    def _encode(self, message: object) -> tuple[int, tuple[Any, ...]]:
+        """Encode what is no declared message; the core calls this."""
+        try:
+            return codec.encode(message)
+        except MessageTypeError as error:
+            raise MessageTypeError(f"topic {self.name!r}: {error}") from None
+
+    def _pack_slowly(self, spec: MessageSpec, message: object) -> bytearray:
+        """Pack what the C core cannot, or raise the error that says what is wrong with it."""
+        payload = bytearray(spec.size)
+        try:
+            spec.pack_into(payload, 0, message)
+        except MessageTypeError as error:
+            raise MessageTypeError(f"topic {self.name!r}: {error}") from None
+        return payload
+
+    def _refuse(self, message: object) -> None:
+        """Say why a message is not of the declared type; the core calls this."""
+        declared = self._declared
+        assert declared is not None
+        if message is None:
+            self._encode(message)
+        raise MessageTypeError(
+            f"topic {self.name!r} carries {declared.name}, got {type(message).__name__} "
+            f"({_short(message)}): send a {declared.name}"
+        )
+
+    def close(self) -> None:
+        """Leave the topic. Readers that have not noticed it yet still get its last messages."""
+        self._close(patient=True)
+
+    def _close(self, *, patient: bool) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        open_ends.discard(self)
+        self.send = self._dead
+        self._writer.close()
+        if self._ring is not None:
+            with memoryview(self._ring) as view, view.cast("Q") as words:
+                words[L.RING_CLOSED // 8] = monotonic_ns()
+        self._ringer.close()
+        leave(self._topics, self._control, patient=patient)
+
+    def _forked(self) -> None:
+        """Leave the ring to the parent; the child's first send makes one of its own."""
+        shape = self._shape
+        self._new_identity()
+        self._shape = (0, shape[1])
+        self._writer.detach()
+
+
+def _copy(
+    old: Any, old_shape: tuple[int, int], new: Any, new_shape: tuple[int, int], numbers: range
+) -> None:
+    """Copy messages, with their slot headers, from one part of a ring to the next."""
+    for number in numbers:
+        source = L.RING_HEADER + number % old_shape[0] * old_shape[1]
+        target = L.RING_HEADER + number % new_shape[0] * new_shape[1]
+        size = min(old_shape[1], new_shape[1])
+        new[target : target + size] = old[source : source + size]
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,240 @@
+"""`Subscriber`: the reading end of a topic."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from horus.bus import codec, core, rings, session, waiting
+from horus.bus import layout as L
+from horus.bus.ends import End, leave, open_ends
+from horus.bus.publisher import MAX_DEPTH
+from horus.errors import CorruptTopicError, MessageTypeError, TypeMismatchError
+
+
+class Subscriber(End):
+    """One reader of one topic, with its own cursor: it keeps the last ``depth`` unread messages."""
+
+    #: Return the next unread message, or None.
+    recv: Callable[[], Any]
+    #: Return the next unread message with its stamp (monotonic ns), or None.
+    recv_stamped: Callable[[], tuple[Any, int] | None]
+    #: Return every unread message, in order.
+    recv_all: Callable[[], list[Any]]
+    #: Return the newest unread message and skip the older ones, or None.
+    latest: Callable[[], Any]
+    #: Return how many messages are unread.
+    unread: Callable[[], int]
+    #: Return the stamp of the message that ``recv`` would return, or None.
+    peek_stamp: Callable[[], int | None]
+    #: Skip unread messages older than a stamp; return how many.
+    discard_before: Callable[[int], int]
+
+    def __init__(
+        self,
+        name: str,
+        type: type | None = None,
+        *,
+        depth: int = 16,
+        latch: bool = False,
+        on_drop: Callable[[], object] | None = None,
+    ) -> None:
+        super().__init__(name, type)
+        if not isinstance(depth, int) or isinstance(depth, bool) or not 1 <= depth <= MAX_DEPTH:
+            raise ValueError(
+                f"topic {name!r}: depth must be a number from 1 to {MAX_DEPTH}, got {depth!r}"
+            )
+        self._serial = waiting.next_serial()
+        self._bell = waiting.Bell(self._serial)
+        self._pid = os.getpid()
+        self._parts: dict[int, int] = {}
+        self._refused: set[str] = set()
+        self._entry: int | None = None
+        with session.structure_lock(self._topics):
+            self._control = self._open_control()
+            self._control.ask_depth(depth)
+            self._entry = self._control.register(self._serial)
+            self._reader = core.Reader(
+                self._control.memory,
+                depth,
+                self._declared,
+                self._scan,
+                self._decode,
+                self._mismatch,
+                self._corrupt,
+                on_drop,
+            )
+            open_ends.add(self)
+            self._first_scan(latch)
+        for method in (
+            "recv",
+            "recv_stamped",
+            "recv_all",
+            "latest",
+            "unread",
+            "peek_stamp",
+            "discard_before",
+        ):
+            setattr(self, method, getattr(self._reader, method))
+
+    @property
+    def dropped(self) -> int:
+        """Return how many messages were lost because they were not read in time."""
+        return self._reader.dropped
+
+    @property
+    def last_stamp(self) -> int:
+        """Return the newest stamp (monotonic ns) received or skipped as old; 0 before the first."""
+        return self._reader.last_stamp
+
+    def _first_scan(self, latch: bool) -> None:
+        """Take up the rings that are there; with ``latch``, their newest message is unread."""
+        found = []
+        for ring in rings.ring_files(self._folder):
+            if opened := self._try_open(ring):
+                memory, info = opened
+                with memoryview(memory) as view, view.cast("Q") as words:
+                    number = words[L.RING_NEXT // 8]
+                found.append((memory, info, number))
+                self._parts[info.publisher] = ring.part
+        for memory, info, number in found:
+            cursor = number - 1 if latch and number > info.base else number
+            self._reader.attach(info.publisher, memory, info.slots, info.stride, info.base, cursor)
+        while latch and self._reader.unread() > 1:
+            stamp = self._reader.peek_stamp()
+            if stamp is None or not self._reader.discard_before(stamp + 1):
+                break
+
+    def _try_open(self, ring: rings.RingFile) -> tuple[Any, rings.RingInfo] | None:
+        try:
+            memory, info = rings.open_ring(ring.path)
+        except FileNotFoundError:
+            return None  # replaced or removed since the folder was listed
+        except OSError as error:
+            raise session.explain(error, ring.path) from None
+        if info.publisher != ring.publisher:
+            raise CorruptTopicError(
+                f"ring {ring.path} is damaged (its publisher id is not that of its name): remove it"
+            )
+        return memory, info
+
+    def _scan(self) -> None:
+        """Take up new rings and parts, let go of finished ones; called on a new generation."""
+        trouble: CorruptTopicError | None = None
+        present = rings.ring_files(self._folder)
+        for ring in present:
+            part = self._parts.get(ring.publisher)
+            if ring.path.name in self._refused or (part is not None and part >= ring.part):
+                continue
+            try:
+                opened = self._try_open(ring)
+            except CorruptTopicError as error:
+                self._refused.add(ring.path.name)
+                trouble = trouble or error
+                continue
+            if opened:
+                memory, info = opened
+                shape = (info.slots, info.stride, info.base)
+                if part is None:
+                    self._reader.attach(info.publisher, memory, *shape, info.base)
+                else:
+                    self._reader.replace(info.publisher, memory, *shape)
+                self._parts[ring.publisher] = ring.part
+        publishers = {ring.publisher for ring in present}
+        for publisher, cursor, number, closed in self._reader.rings():
+            if cursor >= number and (closed or publisher not in publishers):
+                self._reader.detach(publisher)
+        if trouble:
+            raise trouble
+
+    def _decode(self, kind: int, type_hash: int, payload: bytearray) -> Any:
+        """Decode what the C core cannot, or say what is wrong with it; the core calls this."""
+        try:
+            return codec.decode(kind, type_hash, payload)
+        except CorruptTopicError as error:
+            raise CorruptTopicError(f"topic {self.name!r}: {error}") from None
+        except MessageTypeError as error:
+            name = self._control.type_name
+            if not name:
+                raise MessageTypeError(f"topic {self.name!r}: {error}") from None
+            raise MessageTypeError(
+                f"topic {self.name!r} carries {name}, which this process has not imported: import "
+                f"the module that declares it, and subscribe with Sub({self.name!r}, {name})"
+            ) from None
+
+    def _mismatch(self, kind: int, type_hash: int, payload: bytearray) -> None:
+        """Say that a message of another type came in; the core calls this."""
+        assert self._declared is not None
+        got = f"an unknown declared type (hash {type_hash:016x})"
+        if kind != L.KIND_STRUCT:
+            got = type(codec.decode(kind, type_hash, payload)).__name__
+        else:
+            from horus.message import spec_for_hash
+
+            if spec := spec_for_hash(type_hash):
+                got = spec.name + (" of another layout" if spec.name == self._declared.name else "")
+        raise TypeMismatchError(
+            f"topic {self.name!r}: this subscriber expects {self._declared.name}, its publisher "
+            f"sends {got}: use one message type at both ends"
+        )
+
+    def _corrupt(self, publisher: int, why: str) -> None:
+        """Say that a ring is damaged; the core has let go of it and calls this."""
+        path = rings.ring_path(self._folder, publisher, self._parts.get(publisher, 0))
+        raise CorruptTopicError(
+            f"ring {path} of topic {self.name!r} is damaged ({why}) and is left alone: "
+            "restart its publisher"
+        )
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until something is unread; False when ``timeout`` seconds went by."""
+        if self.unread():
+            return True
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if deadline is not None and timeout is not None and timeout <= 0:
+            return False
+        self._bell.hang()
+        waiting_byte = None if self._entry is None else L.CONTROL_WAITING + self._entry
+        while True:
+            if waiting_byte is not None:
+                self._control.memory[waiting_byte] = 1
+            if self.unread():
+                break
+            left = waiting.SLICE if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                break
+            # Without an entry nobody can post: look every millisecond.
+            self._bell.sleep(left if waiting_byte is not None else min(left, 0.001))
+        if waiting_byte is not None:
+            self._control.memory[waiting_byte] = 0
+        return self.unread() > 0
+
+    def _close(self, *, patient: bool) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        open_ends.discard(self)
+        for method in (
+            "recv",
+            "recv_stamped",
+            "recv_all",
+            "latest",
+            "unread",
+            "peek_stamp",
+            "discard_before",
+        ):
+            setattr(self, method, self._dead)
+        self._reader.close()
+        if os.getpid() == self._pid:
+            self._bell.close()
+            if self._entry is not None:
+                self._control.unregister(self._entry)
+        leave(self._topics, self._control, patient=patient)
+
+    def _forked(self) -> None:
+        """Read on in the child without the parent's entry: it polls where the parent sleeps."""
+        self._entry = None
+        self._serial = waiting.next_serial()
+        self._bell = waiting.Bell(self._serial)
