@@ -63,6 +63,9 @@ class CorruptTopicError(TopicError):
 class SharedMemoryError(TopicError, OSError):
     """Shared memory cannot be used: full, read-only, or somebody else's."""
 
+    def __str__(self) -> str:  # OSError would put its number before the text
+        return str(self.args[-1]) if self.args else ""
+
 
 class CoreError(HorusError, ImportError):
     """The core of the bus that ``HORUS_CORE`` asks for cannot be used."""

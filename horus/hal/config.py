@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import reprlib
+import sys
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +21,23 @@ _WORDS = {
     str: "text",
     Path: "a file",
 }
+
+
+class _Short(reprlib.Repr):
+    """Shortens what is long; a number so long that Python may refuse to write it is described."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother = 3, 200, 200
+
+    def repr_int(self, value: int, _level: int) -> str:
+        digits = int((value.bit_length() - 1) * math.log10(2)) + 1
+        return repr(value) if digits <= 25 else f"a number of about {digits} digits"
+
+
+def shown(value: object) -> str:
+    """Return any value as a fault shows it: as in Python, but never long."""
+    return _Short().repr(value)
 
 
 @dataclass(frozen=True)
@@ -51,8 +70,8 @@ class Option:
     def show(self, value: object) -> str:
         """Return a value as it is written in horus.yaml; addresses in hex."""
         if self.name == "address" and isinstance(value, int) and not isinstance(value, bool):
-            return f"0x{value:02X}"
-        return repr(value)
+            return f"0x{value:02X}" if abs(value) < 1 << 64 else shown(value)
+        return shown(value)
 
     def check(self, value: object) -> tuple[Any, str]:
         """Return the value in its own type, and what is wrong with it ("" when nothing is)."""
@@ -69,22 +88,26 @@ class Option:
         if wanted is Path and isinstance(value, str) and value:
             value = Path(value)
         if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
+            fits = abs(value) <= sys.float_info.max
+            value = float(value) if fits else math.inf
         if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
             unit = f" ({self.unit})" if self.unit else ""
-            return value, f"must be {_WORDS.get(wanted, wanted)}{unit}, not {value!r}"
+            return value, f"must be {_WORDS.get(wanted, wanted)}{unit}, not {shown(value)}"
+        if isinstance(value, str) and not value.isprintable():
+            return value, f"must be text that can be printed, not {shown(value)}"
         return value, self._check_range(value, written)
 
     def _check_range(self, value: object, written: object) -> str:
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             return ""
+        finite = isinstance(value, int) or math.isfinite(value)  # an int may be too long for it
         inside = (
-            math.isfinite(value)
+            finite
             and (self.above is None or value > self.above)
             and (self.low is None or value >= self.low)
             and (self.high is None or value <= self.high)
         )
-        words = "a finite number" if not math.isfinite(value) else self.range
+        words = self.range if finite else "a finite number"
         return "" if inside else f"must be {words}, not {self.show(written)}"
 
 

@@ -16,6 +16,7 @@ The schema::
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -25,8 +26,9 @@ from typing import Any, TypeVar
 from horus.errors import ConfigError, did_you_mean
 from horus.hal import config as hal_config
 from horus.hal.backends import BACKENDS, Backend, backend
-from horus.hal.config import BusConfig, Config, DriverConfig, SimConfig
+from horus.hal.config import BusConfig, Config, DriverConfig, SimConfig, shown
 from horus.hal.driver import Driver
+from horus.hardware.patterns import PatternError, matches
 from horus.hardware.yamltree import Faults, Tree, read
 from horus.plugins import PluginError, drivers
 
@@ -128,9 +130,11 @@ class _Reader:
         item = tree.items.get("name")
         if item is None:
             return self.path.resolve().parent.name
-        if not isinstance(item.value, str) or not item.value.strip():
-            self.faults.add(item.line, f"name: must be text, not {item.value!r}")
-        return str(item.value)
+        name = item.value
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+            self.faults.add(item.line, f"name: must be text, not {shown(name)}")
+            return ""
+        return name
 
     def nodes(self, item: Tree | None) -> tuple[Path, ...]:
         if item is None or item.value is None:
@@ -141,20 +145,11 @@ class _Reader:
             return ()
         found: dict[Path, None] = {}
         for pattern in patterns:
-            matches = self.matches(pattern)
-            if not matches:
-                where = self.path.parent.resolve()
-                self.faults.add(item.line, f"nodes: no file matches {pattern!r} in {where}")
-            found.update(dict.fromkeys(matches))
+            try:
+                found.update(dict.fromkeys(matches(self.path.parent, pattern)))
+            except PatternError as error:
+                self.faults.add(item.line, f"nodes: {error}")
         return tuple(found)
-
-    def matches(self, pattern: str) -> list[Path]:
-        if Path(pattern).is_absolute():
-            return [Path(pattern)] if Path(pattern).is_file() else []
-        try:
-            return sorted(p for p in self.path.parent.glob(pattern) if p.is_file())
-        except ValueError:
-            return []
 
     def section(self, tree: Tree, key: str) -> list[tuple[str, Tree]]:
         """Return the named mappings of ``buses`` or ``hardware``; others are faults."""
@@ -162,7 +157,9 @@ class _Reader:
         if item is None or item.value is None:
             return []
         if not item.is_mapping:
-            self.faults.add(item.line, f"{key}: must be a mapping of names, not {item.value!r}")
+            self.faults.add(
+                item.line, f"{key}: must be a mapping of names, not {shown(item.value)}"
+            )
             return []
         good = []
         for name, inner in item.items.items():
@@ -174,7 +171,7 @@ class _Reader:
             elif inner.value is None:
                 self.faults.add(at, f"{key}.{name}: is empty: it needs use:")
             elif not inner.is_mapping:
-                text = f"must be a mapping with use:, not {inner.value!r}"
+                text = f"must be a mapping with use:, not {shown(inner.value)}"
                 self.faults.add(at, f"{key}.{name}: {text}")
             else:
                 inner.line = at
@@ -187,7 +184,7 @@ class _Reader:
         if found is None or found.value is None:
             self.faults.add(item.line, f"{place}: {key} is missing: {why}")
         elif not isinstance(found.value, str):
-            self.faults.add(found.line, f"{place}.{key}: must be a word, not {found.value!r}")
+            self.faults.add(found.line, f"{place}.{key}: must be a word, not {shown(found.value)}")
         else:
             return found.value
         return ""
@@ -254,7 +251,7 @@ class _Reader:
         if item is None or item.value is None or driver.twin is None:
             return None
         if not item.is_mapping:
-            self.faults.add(item.line, f"{place}.mock: must be a mapping, not {item.value!r}")
+            self.faults.add(item.line, f"{place}.mock: must be a mapping, not {shown(item.value)}")
             return None
         return self.options(f"{place}.mock", item, driver.twin.options_type())
 
@@ -277,7 +274,7 @@ class _Reader:
             value = getattr(config, field.name)
             if isinstance(value, Path):
                 path = self.path.parent / value
-                if not path.is_file():
+                if not os.path.isfile(path):  # noqa: PTH113 - pathlib's raises for a name too long
                     line = item.key_lines.get(field.name, item.line)
                     self.faults.add(line, f"{place}.{field.name}: no such file: {path}")
                 config = replace(config, **{field.name: path})

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from horus.bus.session import make_dir
+from horus.bus.session import explain, make_dir
 from horus.hal import config as hal_config
 from horus.hal.backends import BACKENDS, backend, python_can
 from horus.hal.can import CanBus, CanFrame
@@ -102,10 +102,13 @@ def record(device: str, bus: BusAddress, frames: list[CanFrame]) -> None:
         "frames": [{"id": f.id, "data": f.data.hex(), "extended": f.extended} for f in frames],
     }
     draft = path.with_suffix(".new")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w") as file:
-        json.dump(words, file)
-    draft.replace(path)
+    try:
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w") as file:
+            json.dump(words, file)
+        draft.replace(path)
+    except OSError as error:
+        raise explain(error, path) from None
 
 
 def withdraw(device: str) -> None:
@@ -146,7 +149,7 @@ def _speak(path: Path, pid: int) -> SpokenWord:
     device = path.stem.partition("-")[2]
     try:
         bus, frames = _read(path, pid, device)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         return SpokenWord(device, False, f"its last words in {path} cannot be used: {error}")
     try:
         handle = bus.open(path.parent.parent)

@@ -121,7 +121,8 @@ class DriverNode(Node):
             self._failed(fault.at(self.name, self.bus.name), now)
         except Exception as error:  # a bug in a driver must not stop the other devices
             self.logger.debug("unexpected", exc_info=True)
-            text = f"{type(error).__name__} in the driver: {error}"
+            known = isinstance(error, TopicError)  # no bug, but shared memory that is full
+            text = str(error) if known else f"{type(error).__name__} in the driver: {error}"
             self._failed(DeviceFault(FaultKind.OTHER, text, device=self.name), now)
         if now - self._status_ns >= STATUS_EVERY * 1e9:
             self._tell(now)

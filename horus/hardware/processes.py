@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from horus.bus.session import explain
 from horus.hardware.config import BusEntry, DeviceEntry, load
 
 READY_FILE = "HORUS_READY_FILE"
@@ -56,4 +57,7 @@ def say_ready() -> None:
     """Tell the supervisor that others can rely on this process."""
     path = os.environ.get(READY_FILE)
     if path:
-        Path(path).touch()
+        try:
+            Path(path).touch()
+        except OSError as error:
+            raise explain(error, Path(path)) from None

@@ -17,10 +17,11 @@ from pathlib import Path
 from random import SystemRandom
 
 from horus.bus import session
+from horus.errors import HorusError
 from horus.hal.backends.sim_can import SimCan, SimCanConfig
 from horus.hal.can import CanBus
 from horus.hal.config import BusConfig, option
-from horus.hal.faults import DeviceFault
+from horus.hal.faults import DeviceFault, FaultKind
 from horus.hal.simi2c import RegisterSim, SimI2cBus
 from horus.hal.unixcan import UnixCan
 from horus.hardware.config import DeviceEntry
@@ -67,8 +68,18 @@ def can_config(bus: str) -> BusConfig:
     if run is None:
         digest = zlib.crc32(f"{session.root()}\0{bus}".encode())
         return _choose(bus, PORTS.start + digest % len(PORTS))
-    folder = session.make_dir(run / FOLDER)
-    fd = os.open(folder / f"{bus}.port", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = session.make_dir(run / FOLDER) / f"{bus}.port"
+    try:
+        return _agree(bus, path)
+    except HorusError:
+        raise
+    except OSError as error:
+        raise session.explain(error, path) from None
+
+
+def _agree(bus: str, path: Path) -> BusConfig:
+    """Return what the file says, or choose and write it there."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         text = file.read()
@@ -76,7 +87,7 @@ def can_config(bus: str) -> BusConfig:
             return SimCanConfig(port=int(text))
         if text:
             return UnixCanConfig(bus=bus)
-        config = _choose(bus, _free_port())
+        config = _choose(bus, _free_port(bus))
         file.write(str(config.port) if isinstance(config, SimCanConfig) else "unix")
         return config
 
@@ -94,7 +105,7 @@ def _choose(bus: str, port: int) -> BusConfig:
     return config
 
 
-def _free_port() -> int:
+def _free_port(bus: str) -> int:
     random = SystemRandom()
     for _ in range(100):
         port = random.choice(PORTS)
@@ -104,7 +115,8 @@ def _free_port() -> int:
             except OSError:
                 continue
         return port
-    raise OSError(f"no free UDP port found in {PORTS.start}..{PORTS.stop}")
+    text = f"no free UDP port found in {PORTS.start}..{PORTS.stop}"
+    raise DeviceFault(FaultKind.BUSY, text, bus=bus, cure=f"set {FORCE}=unix")
 
 
 def twin_of(device: DeviceEntry) -> object:

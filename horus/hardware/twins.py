@@ -73,18 +73,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         twins = {device.name: simbuses.twin_of(device) for device in devices}
         assert all(isinstance(twin, CanSim) for twin in twins.values())
         bus = simbuses.open_can(args.bus, simbuses.can_config(args.bus))
-        process = TwinProcess(CanSimHost(bus, twins.values()), twins)  # type: ignore[arg-type]
+        try:
+            process = TwinProcess(CanSimHost(bus, twins.values()), twins)  # type: ignore[arg-type]
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(signum, process.stop)
+            print(f"simulated: {', '.join(f'{d.name} ({d.use})' for d in devices)}", flush=True)
+            say_ready()
+            process.run()
+        finally:
+            bus.close()
     except HorusError as error:
         print(error)
         return 1
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, process.stop)
-    print(f"simulated: {', '.join(f'{d.name} ({d.use})' for d in devices)}", flush=True)
-    say_ready()
-    try:
-        process.run()
-    finally:
-        bus.close()
     return 0
 
 
