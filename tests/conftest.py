@@ -24,11 +24,13 @@ def shm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        from horus.bus.ends import close_all
+        try:
+            from horus.bus.ends import close_all
 
-        os.environ["HORUS_SHM_DIR"] = str(folder)  # whatever the test did to it
-        close_all()
-        shutil.rmtree(folder, ignore_errors=True)
+            os.environ["HORUS_SHM_DIR"] = str(folder)  # whatever the test did to it
+            close_all()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
