@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,11 @@ from pathlib import Path
 import pytest
 
 _SHM = Path("/dev/shm")
+
+# A suite started in the background of a script inherits a SIGINT that is ignored, and so would
+# every process that a test starts and presses Ctrl-C on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
