@@ -36,8 +36,11 @@ def test_a_job_gives_median_and_p99_of_its_row(job):
 
 @pytest.mark.parametrize("job", ["one_way_typed", "one_way_mapping", "flood_typed"])
 def test_a_job_of_two_processes_gives_figures(job):
-    figures = measure(job)
-    assert figures.get("error") is None
+    for seconds in (0.02, 0.2, 2.0):  # on a busy machine the other end may have no turn for a while
+        figures = measure(job, seconds)
+        assert figures.get("error") is None
+        if figures["rows"][job]["median"] > 0:
+            break
     assert figures["rows"][job]["median"] > 0
 
 
