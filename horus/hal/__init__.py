@@ -10,16 +10,20 @@ from horus.hal.config import (
     SimConfig,
     option,
 )
-from horus.hal.driver import Actuator, Driver, Steps
+from horus.hal.driver import Actuator, Driver, Steps, command, output
 from horus.hal.faults import CommandRefused, DeviceFault, FaultKind
 from horus.hal.frames import CanMap, Command, Report
+from horus.hal.framing import Checksum, Deframer, Framing, HeaderFraming
 from horus.hal.i2c import I2cBus, I2cLink
 from horus.hal.link import Link
+from horus.hal.packets import Packet, PacketMap
 from horus.hal.recording import Recording
 from horus.hal.registers import Bits, Burst, Register, RegisterMap
-from horus.hal.sim import Sim, SimFaults
+from horus.hal.serial import SerialBus, SerialLink
+from horus.hal.sim import Sim, SimFaults, Stimulus
 from horus.hal.simcan import CanSim, CanSimHost
 from horus.hal.simi2c import RegisterSim, SimI2cBus
+from horus.hal.simserial import LocalSerial, SerialSim, SerialSimHost
 
 __all__ = [
     "Actuator",
@@ -34,25 +38,39 @@ __all__ = [
     "CanMap",
     "CanSim",
     "CanSimHost",
+    "Checksum",
     "Command",
     "CommandRefused",
     "Config",
+    "Deframer",
     "DeviceFault",
     "Driver",
     "DriverConfig",
     "FaultKind",
+    "Framing",
+    "HeaderFraming",
     "I2cBus",
     "I2cLink",
     "Link",
+    "LocalSerial",
+    "Packet",
+    "PacketMap",
     "Recording",
     "Register",
     "RegisterMap",
     "RegisterSim",
     "Report",
+    "SerialBus",
+    "SerialLink",
+    "SerialSim",
+    "SerialSimHost",
     "Sim",
     "SimConfig",
     "SimFaults",
     "SimI2cBus",
     "Steps",
+    "Stimulus",
+    "command",
     "option",
+    "output",
 ]

@@ -22,6 +22,8 @@ _WORDS = {
     Path: "a file",
 }
 
+_PLURALS = {int: "whole numbers", float: "numbers", str: "texts"}
+
 
 class _Short(reprlib.Repr):
     """Shortens what is long; a number so long that Python may refuse to write it is described."""
@@ -85,6 +87,8 @@ class Option:
                 if choice == value and isinstance(choice, bool) == isinstance(value, bool):
                     return choice, ""
             return value, f"must be one of {self.range}, not {self.show(value)}"
+        if get_origin(wanted) is tuple:
+            return self._check_list(value, get_args(wanted)[0])
         if wanted is Path and isinstance(value, str) and value:
             value = Path(value)
         if wanted is float and isinstance(value, int) and not isinstance(value, bool):
@@ -96,6 +100,22 @@ class Option:
         if isinstance(value, str) and not value.isprintable():
             return value, f"must be text that can be printed, not {shown(value)}"
         return value, self._check_range(value, written)
+
+    def _check_list(self, value: object, wanted: Any) -> tuple[Any, str]:
+        """Check a list such as ``[1, 2, 3]``: one or more different values, each in range."""
+        what = f"a list of {_PLURALS.get(wanted, 'values')}"
+        if not isinstance(value, (list, tuple)) or not value:
+            return value, f"must be {what}, such as [1, 2], not {shown(value)}"
+        one = dataclasses.replace(self, type=wanted)
+        made = []
+        for number, item in enumerate(value, 1):
+            item, text = one.check(item)
+            if text:
+                return value, f"item {number} {text}"
+            if item in made:
+                return value, f"has {shown(item)} twice"
+            made.append(item)
+        return tuple(made), ""
 
     def _check_range(self, value: object, written: object) -> str:
         if not isinstance(value, (int, float)) or isinstance(value, bool):

@@ -10,20 +10,51 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
-from horus.hal.config import ActuatorConfig, DriverConfig
+from horus.hal.config import ActuatorConfig, Config, DriverConfig
 from horus.hal.faults import CommandRefused, DeviceFault, FaultKind
-from horus.hal.frames import CanMap
 from horus.hal.link import Link
-from horus.hal.registers import RegisterMap
+from horus.hal.maps import DeviceMap
 
 if TYPE_CHECKING:
     from horus.hal.sim import Sim
 
 ConfigT = TypeVar("ConfigT", bound=DriverConfig)
-MapT = TypeVar("MapT", bound="RegisterMap | CanMap")
+MapT = TypeVar("MapT", bound=DeviceMap)
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 #: What `Driver.configure` may be: a generator that yields the seconds to wait before it goes on.
 Steps = Iterator[float]
+
+
+def output(function: FunctionT) -> FunctionT:
+    """Mark a method of a driver as a second source of messages, on a topic of its own.
+
+    ``@output def magnetic(self) -> MagneticField | None`` is sent on ``<name>.magnetic``. It is
+    called after each `Driver.read`, and returns None when there is nothing new.
+    """
+    function._horus_output = True  # type: ignore[attr-defined]
+    return function
+
+
+def command(function: FunctionT) -> FunctionT:
+    """Mark a method of a driver as a command that people and nodes may call by its name.
+
+    For what a device can do beside its messages: calibrate, save, read a register. Arguments are
+    given by name and are numbers, texts or booleans, as annotated. Like `Driver.configure` it may
+    be a generator that yields the seconds to wait; what it returns is the answer.
+    """
+    function._horus_command = True  # type: ignore[attr-defined]
+    return function
+
+
+def marked(driver: type[Driver[Any, Any]], mark: str) -> dict[str, Callable[..., Any]]:
+    """Return the methods marked by `output` or `command` by name, those of bases included."""
+    return {
+        name: value
+        for cls in reversed(driver.__mro__)
+        for name, value in vars(cls).items()
+        if hasattr(value, f"_horus_{mark}")
+    }
 
 
 def type_arguments(cls: type, base: type) -> tuple[Any, ...]:
@@ -45,7 +76,12 @@ class Driver(ABC, Generic[ConfigT, MapT]):
     """
 
     config_type: ClassVar[type[DriverConfig]]
-    map_type: ClassVar[type[RegisterMap] | type[CanMap]]
+    map_type: ClassVar[type[DeviceMap]]
+    #: Calls of `read` per second for a device that sends by itself, however low its rate; 0 when
+    #: `read` asks the device.
+    poll_rate: ClassVar[float] = 0.0
+    #: Options that are saved per device by `horus.hardware.calibration`; None for a device without.
+    calibration_type: ClassVar[type[Config] | None] = None
     #: The simulated device, set by the twin's class statement.
     twin: ClassVar[type[Sim[Any, Any]] | None] = None
 
@@ -58,7 +94,9 @@ class Driver(ABC, Generic[ConfigT, MapT]):
     def __init__(self, config: ConfigT, link: Link) -> None:
         self.config = config
         self.link = link
-        self.map: MapT = self.map_type(link)  # type: ignore[arg-type, assignment]
+        self.map: MapT = self.map_type(link)  # type: ignore[call-arg, assignment]
+        #: What was found out about this very device; the defaults until something was saved.
+        self.calibration: Any = self.calibration_type() if self.calibration_type else None
 
     @abstractmethod
     def probe(self) -> bool:
@@ -66,6 +104,13 @@ class Driver(ABC, Generic[ConfigT, MapT]):
 
         Another device in its place is a `DeviceFault` (rejected) that names both.
         """
+
+    def identity(self) -> str:
+        """Return what tells this device from others of its kind, such as its serial number.
+
+        "" when it cannot tell. Called once, after `probe`; calibration is kept under it.
+        """
+        return ""
 
     def configure(self) -> Steps | None:
         """Bring the device from any state to the configured one.

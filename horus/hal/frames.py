@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar, overload
 from horus.hal.can import CanFrame
 from horus.hal.canlink import CanLink
 from horus.hal.faults import DeviceFault, FaultKind
+from horus.hal.maps import DeviceMap
 
 T = TypeVar("T")
 
@@ -148,7 +149,7 @@ class BoundReport(Generic[T]):
         return self.latest()
 
 
-class CanMap:
+class CanMap(DeviceMap):
     """The frames of a device, declared as class attributes; subclasses say how ids are made."""
 
     bus_kind: ClassVar[str] = "can"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Any, ClassVar, Protocol, overload
 
+from horus.hal.maps import DeviceMap
+
 #: Register addresses are one byte.
 SPACE = 256
 
@@ -126,13 +128,12 @@ class Bits(_Field):
         map.memory.write(self.address, bytes((old & ~self.mask | value << self.low,)))
 
 
-class RegisterMap:
+class RegisterMap(DeviceMap):
     """The registers of a chip, declared as class attributes, over the memory they are in.
 
     Every attribute access is a bus transaction in a driver and a memory access in a twin.
     """
 
-    #: The kind of bus, and the option that says where on the bus the device is.
     bus_kind: ClassVar[str] = "i2c"
     station_option: ClassVar[str] = "address"
     fields: ClassVar[dict[str, _Field]] = {}

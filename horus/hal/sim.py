@@ -6,17 +6,80 @@ A twin stands behind the bus in the device's place: the driver cannot tell. It h
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar, get_type_hints
+from typing import Any, ClassVar, Generic, TypeVar, get_type_hints, overload
 
-from horus.hal.config import DriverConfig, SimConfig
+from horus.errors import did_you_mean
+from horus.hal.config import DriverConfig, SimConfig, shown
 from horus.hal.driver import Driver, type_arguments
-from horus.hal.frames import CanMap
-from horus.hal.registers import RegisterMap
+from horus.hal.maps import DeviceMap
 
 ConfigT = TypeVar("ConfigT", bound=DriverConfig)
-MapT = TypeVar("MapT", bound="RegisterMap | CanMap")
+MapT = TypeVar("MapT", bound=DeviceMap)
+T = TypeVar("T", float, bool, tuple[float, ...])
+
+
+class Stimulus(Generic[T]):
+    """A quantity of the world around a twin that can be set from outside, in SI units.
+
+    Declared as a class attribute: ``rotation = Stimulus((0.0, 0.0, 0.0), unit="rad/s")``; used as
+    a plain attribute. ``low`` and ``high`` limit each number. It outlives a power cut.
+    """
+
+    name = "?"
+
+    def __init__(
+        self,
+        default: T,
+        *,
+        unit: str = "",
+        low: float = -math.inf,
+        high: float = math.inf,
+        doc: str = "",
+    ) -> None:
+        self.default: T = default
+        self.unit = unit
+        self.low = low
+        self.high = high
+        self.doc = doc
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, sim: None, owner: type) -> Stimulus[T]: ...
+    @overload
+    def __get__(self, sim: object, owner: type) -> T: ...
+    def __get__(self, sim: object | None, owner: type) -> Stimulus[T] | T:
+        if sim is None:
+            return self
+        found: T = sim.__dict__.get(self.name, self.default)
+        return found
+
+    def __set__(self, sim: object, value: T) -> None:
+        sim.__dict__[self.name] = value
+
+    def parse(self, values: Sequence[object]) -> T:
+        """Return what was given from outside in its own type; a `ValueError` says what is wrong."""
+        default = self.default
+        if isinstance(default, bool):
+            if len(values) == 1 and isinstance(values[0], (bool, int, float)):
+                return bool(values[0])
+            raise ValueError(f"{self.name} takes true or false")
+        count = len(default) if isinstance(default, tuple) else 1
+        unit = f" ({self.unit})" if self.unit else ""
+        numbers = [float(v) for v in values if isinstance(v, (int, float))]
+        if len(values) != count or len(numbers) != count:
+            what = "a number" if count == 1 else f"{count} numbers"
+            raise ValueError(f"{self.name} takes {what}{unit}, not {shown(list(values))}")
+        for number in numbers:
+            if not math.isfinite(number) or not self.low <= number <= self.high:
+                limits = f"from {self.low:g} to {self.high:g}{unit}"
+                raise ValueError(f"{self.name} must be finite and {limits}, not {number:g}")
+        return tuple(numbers) if isinstance(default, tuple) else numbers[0]
 
 
 @dataclass
@@ -29,6 +92,8 @@ class SimFaults:
     nak: float = 0.0
     #: Probability that what the device sends is damaged on the wire.
     corrupt: float = 0.0
+    #: Probability that what the device sends is lost on the way.
+    drop: float = 0.0
     #: Seconds by which the device answers late.
     slow: float = 0.0
 
@@ -39,13 +104,17 @@ class Sim(Generic[ConfigT, MapT]):
     ``options`` may be annotated in a subclass with a `SimConfig` of its own.
     """
 
-    map_type: ClassVar[type[RegisterMap] | type[CanMap]]
+    map_type: ClassVar[type[DeviceMap]]
+    #: What can be set from outside, by name.
+    stimuli: ClassVar[dict[str, Stimulus[Any]]] = {}
     options: SimConfig
 
     def __init_subclass__(
         cls, *, twin_of: type[Driver[Any, Any]] | None = None, **kwargs: Any
     ) -> None:
         super().__init_subclass__(**kwargs)
+        own = {n: value for n, value in vars(cls).items() if isinstance(value, Stimulus)}
+        cls.stimuli = {**cls.stimuli, **own}
         arguments = type_arguments(cls, Sim)
         if arguments:
             cls.map_type = arguments[1]
@@ -61,7 +130,9 @@ class Sim(Generic[ConfigT, MapT]):
     def __init__(self, config: ConfigT, options: SimConfig | None = None) -> None:
         self.config = config
         self.options = options or self.options_type()()
-        self.station: int = getattr(config, self.map_type.station_option)
+        self.stations = self.map_type.stations(config)
+        #: The first or only place on the bus; 0 for a device that has the bus to itself.
+        self.station = self.stations[0] if self.stations else 0
         self.random = random.Random(self.options.seed * 1009 + self.station)
         self.faults = SimFaults()
         #: Seconds since the twin was made, and since the last update.
@@ -83,6 +154,19 @@ class Sim(Generic[ConfigT, MapT]):
     def truth(self) -> dict[str, object]:
         """Return the device's true state, in SI units, for people and tests."""
         return {}
+
+    def stimulated(self, name: str) -> None:
+        """Take note that a stimulus was set from outside, such as to end a recording."""
+
+    def stimulate(self, name: str, values: Sequence[object]) -> None:
+        """Set a stimulus from outside; an unknown name or a wrong value is a `ValueError`."""
+        if name not in self.stimuli:
+            known = ", ".join(self.stimuli) or "none"
+            raise ValueError(
+                f"no stimulus {name}{did_you_mean(name, self.stimuli)}; known: {known}"
+            )
+        setattr(self, name, self.stimuli[name].parse(values))
+        self.stimulated(name)
 
     def advance(self, now_ns: int) -> None:
         """Bring the twin to the present."""
@@ -114,6 +198,10 @@ class Sim(Generic[ConfigT, MapT]):
     def corrupt(self, probability: float) -> None:
         """Damage this share of what the device sends."""
         self.faults.corrupt = probability
+
+    def drop(self, probability: float) -> None:
+        """Lose this share of what the device sends."""
+        self.faults.drop = probability
 
     def slow(self, seconds: float) -> None:
         """Let the device answer this much later."""

@@ -87,6 +87,8 @@ class CanSim(Sim[ConfigT, FramesT]):
         values = getattr(self, f"report_{name}", None)
         if values is None or self.faults.unplugged or self.faults.silent:
             return []
+        if self.chance(self.faults.drop):
+            return []
         if self.chance(self.faults.corrupt):
             return [CanFrame(ERROR_PROTOCOL, bytes(8), error=True)]
         return [self.map_type.encode(self.station, self.map_type.reports[name], values())]

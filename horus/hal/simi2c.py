@@ -103,7 +103,7 @@ class SimI2cBus(I2cBus):
             if twin.faults.slow:
                 self._sleep(twin.faults.slow)
             twin.advance(self._clock())
-            if twin.faults.silent:
+            if twin.faults.silent or (read and twin.chance(twin.faults.drop)):
                 raise DeviceFault(
                     FaultKind.TIMEOUT,
                     f"address 0x{address:02X} holds the clock line low",

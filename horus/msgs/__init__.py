@@ -37,7 +37,13 @@ from horus.msgs.sensors import (
     RangeSensor,
     Temperature,
 )
-from horus.msgs.system import DiagnosticLevel, DiagnosticStatus, EmergencyStop, Heartbeat
+from horus.msgs.system import (
+    DeviceStatus,
+    DiagnosticLevel,
+    DiagnosticStatus,
+    EmergencyStop,
+    Heartbeat,
+)
 
 __all__ = [
     "AnalogIO",
@@ -46,6 +52,7 @@ __all__ = [
     "CmdVel",
     "ControlMode",
     "CovarianceKind",
+    "DeviceStatus",
     "DiagnosticLevel",
     "DiagnosticStatus",
     "DifferentialDriveCommand",

@@ -6,7 +6,7 @@ from typing import Annotated
 from horus.message import Str, UInt8, UInt64, clip_text, message
 from horus.msgs._base import Stamped
 
-__all__ = ["DiagnosticLevel", "DiagnosticStatus", "EmergencyStop", "Heartbeat"]
+__all__ = ["DeviceStatus", "DiagnosticLevel", "DiagnosticStatus", "EmergencyStop", "Heartbeat"]
 
 
 @message
@@ -58,6 +58,53 @@ class DiagnosticStatus(Stamped):
 
     def __post_init__(self) -> None:
         self.message = clip_text(self.message, 256)
+
+
+@message
+class DeviceStatus(DiagnosticStatus):
+    """How a device is: a `DiagnosticStatus` with what `horus devices` shows.
+
+    All counts are since the start of the device's process.
+    """
+
+    state: Annotated[str, Str(16)] = ""
+    """No unit: ``absent``, ``ready``, ``active`` or ``fault``."""
+
+    driver: Annotated[str, Str(32)] = ""
+    """No unit: the driver's name in horus.yaml."""
+
+    bus: Annotated[str, Str(32)] = ""
+    """No unit: the bus's name in horus.yaml."""
+
+    place: Annotated[str, Str(32)] = ""
+    """No unit: the place on the bus, such as ``0x68`` or ``1,2,3``; empty if it has none."""
+
+    identity: Annotated[str, Str(64)] = ""
+    """No unit: what tells it from others of its kind, such as a serial number."""
+
+    rate: float = 0.0
+    """Hz: samples sent lately."""
+
+    asked_rate: float = 0.0
+    """Hz: samples asked for."""
+
+    samples: UInt64 = 0
+    """Count: samples sent."""
+
+    faults: UInt64 = 0
+    """Count: faults of the device."""
+
+    errors: UInt64 = 0
+    """Count: transactions or frames that failed, retried ones included."""
+
+    bytes: UInt64 = 0
+    """Count: bytes of payload in both directions."""
+
+    refused: UInt64 = 0
+    """Count: commands that were refused."""
+
+    late: UInt64 = 0
+    """Count: commands that came too late to be followed."""
 
 
 @message

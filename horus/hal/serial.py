@@ -1,0 +1,136 @@
+"""The serial contract: a port that carries bytes, and a device's end of it."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TypeVar
+
+from horus.hal.faults import DeviceFault, FaultKind
+from horus.hal.framing import Deframer, Framing
+from horus.hal.link import Clock, Link
+
+T = TypeVar("T")
+
+#: Most bytes taken from a port in one go.
+CHUNK = 4096
+
+
+class SerialBus(ABC):
+    """One serial port, open: eight data bits, no parity, one stop bit.
+
+    For bus authors: map every error of the library to a `DeviceFault`; never block for longer than
+    asked. For driver authors: use a `PacketMap` rather than this.
+    """
+
+    kind = "serial"
+    name = "serial"
+    #: Bits a second.
+    baudrate = 115_200
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """Send bytes; it returns when they are on their way."""
+
+    @abstractmethod
+    def read(self, timeout: float = 0.0) -> bytes:
+        """Return what has arrived; wait up to ``timeout`` seconds for a first byte, else b""."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the port; closing twice is harmless."""
+
+
+class SerialLink(Link):
+    """A device at a serial port: sends bytes, finds the frames in what comes back."""
+
+    #: Attempts for one question.
+    ATTEMPTS = 3
+
+    def __init__(
+        self,
+        bus: SerialBus,
+        station: int = 0,
+        device: str = "",
+        clock: Clock = time.monotonic_ns,
+    ) -> None:
+        super().__init__(device, bus.name, station, clock)
+        self.bus = bus
+        self._stream: Deframer | None = None
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        try:
+            self.bus.write(data)
+        except DeviceFault as fault:
+            self.errors += 1
+            raise fault.at(self.device, self.bus_name) from None
+        self.bytes += len(data)
+
+    def frames(self, framing: Framing) -> list[bytes]:
+        """Return the frames that have come by themselves since the last call; never wait.
+
+        `stamp_ns` becomes the time at which the newest one was there.
+        """
+        if self._stream is None or self._stream.framing is not framing:
+            self._stream = Deframer(framing)
+        frames = self._feed(self._stream, self._read(0.0))
+        if frames:
+            self.stamp_ns = self.clock()
+        return frames
+
+    def ask(
+        self,
+        request: bytes,
+        framing: Framing,
+        accept: Callable[[bytes], T | None],
+        timeout: float,
+        attempts: int = ATTEMPTS,
+    ) -> T:
+        """Send a question and return what ``accept`` makes of the answer.
+
+        ``accept`` returns None for a frame that is not the answer. None within ``timeout`` seconds
+        is a `DeviceFault` (timeout, or corrupt when only damaged frames came), after ``attempts``.
+        """
+        for attempt in range(1, attempts + 1):
+            self._read(0.0)  # what is left of earlier answers
+            deframer = Deframer(framing)
+            stamp = self.clock()
+            self.write(request)
+            deadline = stamp + int(timeout * 1e9)
+            while (now := self.clock()) < deadline:
+                for frame in self._feed(deframer, self._read((deadline - now) / 1e9)):
+                    answer = accept(frame)
+                    if answer is not None:
+                        self.stamp_ns = stamp
+                        return answer
+            damaged = deframer.damaged or deframer.skipped
+            if not damaged:
+                self.errors += 1
+            if attempt == attempts:
+                kind = FaultKind.CORRUPT if damaged else FaultKind.TIMEOUT
+                what = "only damaged answers" if damaged else "no answer"
+                raise DeviceFault(
+                    kind,
+                    f"{what} within {timeout * 1e3:g} ms",
+                    device=self.device,
+                    bus=self.bus_name,
+                    cure="check its power, its id, the baud rate and the wiring",
+                )
+        raise AssertionError("unreachable")
+
+    def _read(self, timeout: float) -> bytes:
+        try:
+            data = self.bus.read(timeout)
+        except DeviceFault as fault:
+            self.errors += 1
+            raise fault.at(self.device, self.bus_name) from None
+        self.bytes += len(data)
+        return data
+
+    def _feed(self, deframer: Deframer, data: bytes) -> list[bytes]:
+        before = deframer.damaged
+        frames = deframer.feed(data) if data else []
+        self.errors += deframer.damaged - before
+        return frames
