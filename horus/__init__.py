@@ -19,6 +19,7 @@ from horus.node import Node
 from horus.node.info import NodeInfo, NodeState
 from horus.node.pubsub import Pub, Sub
 from horus.scheduler import Scheduler, run
+from horus.scheduler.clock import SimClock
 from horus.scheduler.rate import Rate
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = [
     "Rate",
     "Scheduler",
     "SharedMemoryError",
+    "SimClock",
     "Sub",
     "Topic",
     "TopicError",

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from horus.testing.fixtures import *  # noqa: F403
+
 _SHM = Path("/dev/shm")
 
 # A suite started in the background of a script inherits a SIGINT that is ignored, and so would
@@ -46,30 +48,6 @@ def _fresh_loggers() -> Iterator[None]:
     for name, logger in logging.Logger.manager.loggerDict.items():
         if name.startswith("horus") and isinstance(logger, logging.Logger):
             logger.setLevel(logging.NOTSET)
-
-
-class FakeClock:
-    """A clock that moves only when something sleeps on it, or by hand."""
-
-    def __init__(self) -> None:
-        self.now_ns = 1_000_000_000_000
-        self.sleeps: list[float] = []
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
-
-    def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.now_ns += max(round(seconds * 1e9), 1_000)
-
-    def advance(self, seconds: float) -> None:
-        self.now_ns += round(seconds * 1e9)
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    """A `FakeClock`, for `Scheduler(clock=clock)`."""
-    return FakeClock()
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ RM-MPU-6000A-00 revision 4.2. The GY-521 board pulls AD0 low: address 0x68.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import radians
-from pathlib import Path
+from math import degrees, radians
 from typing import Literal
+
+from horus_drivers.imu.inertial import GRAVITY, BodySim, BodySimConfig
 
 from horus.hal import (
     Bits,
@@ -17,17 +18,13 @@ from horus.hal import (
     Driver,
     DriverConfig,
     FaultKind,
-    Recording,
     Register,
     RegisterMap,
-    RegisterSim,
-    SimConfig,
     Steps,
     option,
 )
 from horus.msgs import Imu
 
-GRAVITY = 9.80665  # m/s², standard gravity (CGPM 1901)
 IDENTITY = 0x68  # whatever the address
 ACCEL_SCALE = {2: 16384.0, 4: 8192.0, 8: 4096.0, 16: 2048.0}  # LSB per g by range in ± g
 GYRO_SCALE = {250: 131.0, 500: 65.5, 1000: 32.8, 2000: 16.4}  # LSB per °/s by range in ± °/s
@@ -119,38 +116,24 @@ class Mpu6050(Driver[Mpu6050Config, Mpu6050Registers]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mpu6050SimConfig(SimConfig):
-    """Options of the simulated MPU-6050."""
+class Mpu6050SimConfig(BodySimConfig):
+    """Options of the simulated MPU-6050; noise at 44 Hz of bandwidth."""
 
-    play: Path | None = option(
-        None, doc="recording: time, 3 × rotation (°/s), 3 × acceleration (g)"
-    )
-    accel_noise: float = option(0.004, unit="g rms", low=0, high=1)
-    gyro_noise: float = option(0.05, unit="°/s rms", low=0, high=10)
-    gyro_bias: float = option(0.5, unit="°/s rms", low=0, high=20)
+    accel_noise: float = option(0.04, unit="m/s² rms", low=0, high=10)
 
 
-class Mpu6050Sim(RegisterSim[Mpu6050Config, Mpu6050Registers], twin_of=Mpu6050):
+class Mpu6050Sim(BodySim[Mpu6050Config, Mpu6050Registers], twin_of=Mpu6050):
     """The chip: asleep after power-on, samples on its own clock, saturates at its range."""
 
     options: Mpu6050SimConfig
-
-    def setup(self) -> None:
-        """Lie still and level, or move as somebody once did."""
-        self.rotation: tuple[float, ...] = (0.0, 0.0, 0.0)  # °/s
-        self.acceleration: tuple[float, ...] = (0.0, 0.0, 1.0)  # g
-        self.temperature = 25.0  # °C
-        self.recording = Recording(self.options.play) if self.options.play else None
-        spread = 0.0 if self.recording else self.options.gyro_bias  # recordings have their own
-        self.bias = [self.random.gauss(0, spread) for _ in range(3)]
-        self.sampled = -1
 
     def on_write(self, address: int, value: int) -> None:
         """Store a byte; resets happen at once, measurements and identity cannot be written."""
         if 0x3A <= address <= 0x48 or address == Mpu6050Registers.identity.address:
             return
         super().on_write(address, value)
-        self.map.path_reset = 0
+        if address == Mpu6050Registers.path_reset.address:
+            super().on_write(address, 0)  # the three bits, wherever a client believes them to be
         if self.map.reset:
             self.power_on()
 
@@ -163,36 +146,19 @@ class Mpu6050Sim(RegisterSim[Mpu6050Config, Mpu6050Registers], twin_of=Mpu6050):
 
     def update(self) -> None:
         """Take a sample when the next is due; none while asleep."""
+        super().update()
         rate = internal_rate(BANDWIDTHS[min(self.map.low_pass, 6)]) / (1 + self.map.divider)
-        number = int(self.time * rate)
-        if self.map.sleep or number == self.sampled:
+        if self.map.sleep or not self.due(rate):
             return
-        self.sampled = number
-        if self.recording:
-            row = self.recording.at(number / rate)
-            self.rotation, self.acceleration = row[0:3], row[3:6]
-        accel = list(ACCEL_SCALE.values())[self.map.accel_range]
-        gyro = list(GYRO_SCALE.values())[self.map.gyro_range]
+        accel = list(ACCEL_SCALE.values())[self.map.accel_range] / GRAVITY
+        gyro = degrees(list(GYRO_SCALE.values())[self.map.gyro_range])
         self.map.sample = (
             self.map.announce,
-            *(self.count(a, self.options.accel_noise, accel) for a in self.acceleration),
+            *self.accel_counts(accel),
             self.count(self.temperature - 36.53, 0.1, 340.0),
-            *(
-                self.count(r + b, self.options.gyro_noise, gyro)
-                for r, b in zip(self.rotation, self.bias, strict=True)
-            ),
+            *self.gyro_counts(gyro),
         )
-
-    def count(self, value: float, noise: float, scale: float) -> int:
-        """Return a quantity as the chip does: noisy, in whole counts, at most full scale."""
-        if not self.recording:
-            value += self.random.gauss(0, noise)
-        return min(max(round(value * scale), -32768), 32767)
 
     def truth(self) -> dict[str, object]:
         """Return what the chip really undergoes."""
-        return {
-            "asleep": bool(self.map.sleep),
-            "angular_velocity": [radians(r) for r in self.rotation],
-            "linear_acceleration": [a * GRAVITY for a in self.acceleration],
-        }
+        return {"asleep": bool(self.map.sleep), **super().truth()}

@@ -20,15 +20,17 @@ from horus.hal import (
     CommandRefused,
     FaultKind,
     Report,
-    SimConfig,
     Steps,
+    Stimulus,
     option,
 )
+from horus.hal.simmotor import MotorSimConfig, SimMotor
 from horus.msgs import ControlMode, MotorCommand, MotorState
 
 IDLE, CLOSED_LOOP = 1, 8  # axis states
 VELOCITY_CONTROL = 2  # control mode
 PASSTHROUGH = 1  # input mode
+ESTIMATES = 100.0  # Hz, encoder estimates sent unless configured otherwise
 HEARTBEAT_LOST = 0.5  # s: the heartbeat comes every 0.1 s
 ARMED_WITHIN = 0.5  # s from the command to closed loop
 TURN = 2 * math.pi  # rad
@@ -93,6 +95,11 @@ class OdriveConfig(ActuatorConfig):
 
 class Odrive(Actuator[OdriveConfig, OdriveFrames]):
     """One axis: rad/s in, state of the output shaft out. Made safe it is idle: the motor coasts."""
+
+    @classmethod
+    def calls(cls, config: OdriveConfig) -> float:
+        """Look twice for each estimate where all are wanted: two that come late are not one."""
+        return 2 * ESTIMATES if config.rate >= ESTIMATES else 0.0
 
     def probe(self) -> bool:
         """Hear a heartbeat."""
@@ -172,14 +179,9 @@ class Odrive(Actuator[OdriveConfig, OdriveFrames]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OdriveSimConfig(SimConfig):
-    """Options of the simulated ODrive and its motor: by default a 270 KV motor on a small wheel."""
+class OdriveSimConfig(MotorSimConfig):
+    """Options of the simulated ODrive and its motor."""
 
-    inertia: float = option(0.002, unit="kg·m²", above=0, high=10, doc="at the motor shaft")
-    friction: float = option(0.05, unit="N·m", low=0, high=100, doc="independent of speed")
-    drag: float = option(0.002, unit="N·m·s/rad", low=0, high=10, doc="proportional to speed")
-    torque_constant: float = option(8.27 / 270, unit="N·m/A", above=0, high=10)
-    supply: float = option(24.0, unit="V", above=0, high=60)
     watchdog: float = option(0.0, unit="s", low=0, high=60, doc="0 is off, as delivered")
 
 
@@ -188,24 +190,26 @@ class OdriveSim(CanSim[OdriveConfig, OdriveFrames], twin_of=Odrive):
 
     options: OdriveSimConfig
     cyclic = {"heartbeat": 0.1, "estimates": 0.01}  # noqa: RUF012
+    load = Stimulus(0.0, unit="N·m", low=-100, high=100, doc="torque on the motor shaft, forward")
+    ambient = Stimulus(25.0, unit="°C", low=-40, high=125)
 
     def setup(self) -> None:
         """Begin at rest, at room temperature."""
-        self.position, self.velocity = 0.0, 0.0  # rad, rad/s of the motor shaft
-        self.temperature = 25.0  # °C
+        self.motor = SimMotor(self.options)
 
     def power_on(self) -> None:
         """Come up idle, with the limits of a controller that was never configured."""
         self.state, self.error = IDLE, 0
         self.velocity_mode = False
-        self.input, self.integral, self.amperes = 0.0, 0.0, 0.0
-        self.velocity_limit, self.current_limit = 2.0 * TURN, 10.0
+        self.input = 0.0  # rad/s of the motor shaft
+        self.velocity_limit, self.motor.limit = 2.0 * TURN, 10.0
         self.fed = self.time
 
     def on_set_axis_state(self, state: int) -> None:
         """Change state; closed loop is refused while there is an error."""
         if state == CLOSED_LOOP and not self.error and self.state != CLOSED_LOOP:
-            self.state, self.integral, self.fed = CLOSED_LOOP, 0.0, self.time
+            self.state, self.fed = CLOSED_LOOP, self.time
+            self.motor.reset()
         elif state == IDLE:
             self.state = IDLE
 
@@ -222,7 +226,7 @@ class OdriveSim(CanSim[OdriveConfig, OdriveFrames], twin_of=Odrive):
 
     def on_set_limits(self, velocity: float, current: float) -> None:
         """Take new limits."""
-        self.velocity_limit, self.current_limit = velocity * TURN, current
+        self.velocity_limit, self.motor.limit = velocity * TURN, current
 
     def on_clear_errors(self) -> None:
         """Forget errors; the axis stays idle."""
@@ -242,48 +246,33 @@ class OdriveSim(CanSim[OdriveConfig, OdriveFrames], twin_of=Odrive):
 
     def report_estimates(self) -> Pair:
         """Return position and velocity of the motor."""
-        return Pair(self.position / TURN, self.velocity / TURN)
+        return Pair(self.motor.position / TURN, self.motor.velocity / TURN)
 
     def report_current(self) -> Pair:
         """Return motor current; the loop is ideal."""
-        return Pair(self.amperes, self.amperes)
+        return Pair(self.motor.amperes, self.motor.amperes)
 
     def report_temperature(self) -> Pair:
         """Return the temperatures of transistors and motor."""
-        return Pair(self.temperature, self.temperature)
+        return Pair(self.motor.temperature, self.motor.temperature)
 
     def report_power(self) -> Pair:
         """Return what the supply gives."""
-        power = self.amperes * self.options.torque_constant * self.velocity
-        return Pair(self.options.supply, power / self.options.supply)
+        return Pair(self.motor.volts, self.motor.supply_amperes)
 
     def update(self) -> None:
-        """Move the motor on in steps of 1 ms at most; after a long pause, by 1 s at most."""
-        options = self.options
-        if self.state == CLOSED_LOOP and 0 < options.watchdog < self.time - self.fed:
+        """Move the motor on."""
+        watchdog = self.options.watchdog
+        if self.state == CLOSED_LOOP and 0 < watchdog < self.time - self.fed:
             self.trip(0x01000000)
-        left = min(self.dt, 1.0)
-        while left > 0:
-            step = min(left, 0.001)
-            left -= step
-            self.amperes = self.regulate(step) if self.state == CLOSED_LOOP else 0.0
-            torque = self.amperes * options.torque_constant - options.drag * self.velocity
-            moved = self.velocity + torque / options.inertia * step
-            brake = options.friction / options.inertia * step
-            self.velocity = math.copysign(max(0.0, abs(moved) - brake), moved)
-            self.position += self.velocity * step
-            heat = self.amperes**2 * 0.05 - (self.temperature - 25.0) * 0.5  # W in, W out
-            self.temperature += heat / 50.0 * step  # 50 J/K
+        regulate = self.regulate if self.state == CLOSED_LOOP else None
+        self.motor.move(self.dt, regulate, load=self.load, ambient=self.ambient)
 
     def regulate(self, step: float) -> float:
         """Return the current (A) of the velocity loop."""
         target = self.input if self.velocity_mode else 0.0
-        error = min(max(target, -self.velocity_limit), self.velocity_limit) - self.velocity
-        wanted = 2.0 * error + self.integral  # A per rad/s
-        current = min(max(wanted, -self.current_limit), self.current_limit)
-        if current == wanted:  # at the limit the integral would wind up
-            self.integral += 10.0 * error * step
-        return current
+        limited = min(max(target, -self.velocity_limit), self.velocity_limit)
+        return self.motor.hold_velocity(limited, step)
 
     def truth(self) -> dict[str, object]:
         """Return what the motor really does; velocity and position of the output shaft."""
@@ -291,8 +280,9 @@ class OdriveSim(CanSim[OdriveConfig, OdriveFrames], twin_of=Odrive):
         return {
             "state": self.state,
             "error": self.error,
-            "velocity": self.velocity / ratio,
-            "position": self.position / ratio,
-            "current": self.amperes,
-            "at_rest": self.state == IDLE and abs(self.velocity) < 0.05,
+            "velocity": self.motor.velocity / ratio,
+            "position": self.motor.position / ratio,
+            "current": self.motor.amperes,
+            "temperature": self.motor.temperature,
+            "at_rest": self.state == IDLE and abs(self.motor.velocity) < 0.05,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import struct
 from collections.abc import Iterator
@@ -23,6 +24,11 @@ class Control:
     def __init__(self, folder: Path, memory: mmap.mmap) -> None:
         self.folder = folder
         self.memory = memory
+
+    def close(self) -> None:
+        """Unmap the file: its memory also holds a file descriptor."""
+        with contextlib.suppress(BufferError):  # a semaphore of another thread is still in it
+            self.memory.close()
 
     @classmethod
     def open(cls, folder: Path) -> Control:

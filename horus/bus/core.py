@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from horus import clock
 from horus.errors import CoreError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ CORE_NAME = "pure"
 if _wanted != "pure":
     try:
         if not TYPE_CHECKING:
-            from horus.bus._core import Reader, Writer
+            from horus.bus._core import Reader, Writer, simulate
         CORE_NAME = "native"
     except ImportError as error:
         if _wanted == "native":
@@ -32,5 +33,7 @@ if _wanted != "pure":
                 f"HORUS_CORE=native, but the C core cannot be loaded ({error}): "
                 "install a C compiler and Python's headers, then reinstall horus"
             ) from None
+if CORE_NAME == "native" and not TYPE_CHECKING:
+    clock.follow(simulate)
 if CORE_NAME == "pure" and not TYPE_CHECKING:
     from horus.bus.pure import Reader, Writer

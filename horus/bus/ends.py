@@ -125,6 +125,7 @@ def leave(topics: Path, control: Control, *, patient: bool) -> None:
     Without patience, when the lock is taken, it is done at a later moment.
     """
     if not topics.is_dir():
+        control.close()
         return
     try:
         with session.structure_lock(topics, GROW_TIMEOUT if patient else 0.0):
@@ -134,6 +135,8 @@ def leave(topics: Path, control: Control, *, patient: bool) -> None:
     except SharedMemoryError:
         if not patient:
             _untidy.append((topics, control))
+            return
+    control.close()
 
 
 def _tidy_forgotten() -> None:

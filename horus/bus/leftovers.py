@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
+import os
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -14,6 +16,9 @@ from horus.bus import files, rings, session, waiting
 from horus.bus import layout as L
 from horus.bus.control import Control
 from horus.errors import CorruptTopicError
+
+#: Below the root: lock files of places on buses (`horus.hardware.claims`).
+CLAIMS = "claims"
 
 
 def tidy(control: Control, *, at_once: bool = False) -> bool:
@@ -138,6 +143,18 @@ def _session_owner_alive(path: Path) -> bool:
         return False
 
 
+def _clean_locks(folder: Path) -> None:
+    """Remove lock files that nobody holds."""
+    for path in folder.iterdir() if folder.is_dir() else []:
+        with contextlib.suppress(OSError):
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(fd)
+
+
 def clean(*, force: bool = False) -> CleanReport:
     """Remove what dead processes left: sessions, topics, rings, semaphores.
 
@@ -161,7 +178,8 @@ def clean(*, force: bool = False) -> CleanReport:
             report.sessions.append(path.name)
     clean_topics(base / "topics", report, force=force)
     waiting.clean_semaphores(report.semaphores)
-    for folder in (sessions, base):
+    _clean_locks(base / CLAIMS)
+    for folder in (sessions, base / CLAIMS, base):
         with contextlib.suppress(OSError):
             folder.rmdir()
     return report

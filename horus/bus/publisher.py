@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -152,6 +153,8 @@ class Publisher(End):
         if self._ring is not None:
             with memoryview(self._ring) as view, view.cast("Q") as words:
                 words[L.RING_CLOSED // 8] = monotonic_ns()
+            with contextlib.suppress(BufferError):
+                self._ring.close()
         self._ringer.close()
         leave(self._topics, self._control, patient=patient)
 

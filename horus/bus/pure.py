@@ -10,13 +10,13 @@ from __future__ import annotations
 import platform
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterable
 from mmap import mmap
 from typing import TYPE_CHECKING, Any
 
 from horus.bus import layout as L
 from horus.bus.codec import new_pack
+from horus.clock import now_ns
 from horus.errors import CorruptTopicError
 
 if TYPE_CHECKING:
@@ -114,8 +114,8 @@ class Writer:
             words[offset // 8] = 2 * number + 1
             _fence()
             if stamp_ns is None:
-                stamp_ns = time.monotonic_ns()
-            elif not isinstance(stamp_ns, int) or not 0 < stamp_ns <= time.monotonic_ns() + _AHEAD:
+                stamp_ns = now_ns()
+            elif not isinstance(stamp_ns, int) or not 0 < stamp_ns <= now_ns() + _AHEAD:
                 raise ValueError(
                     f"stamp_ns is {stamp_ns!r}: it must be nanoseconds of time.monotonic_ns(), "
                     "not ahead of now"

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from horus.bus.publisher import Publisher
 from horus.bus.subscriber import Subscriber
+from horus.clock import now_ns as monotonic_ns
+from horus.clock import wall_time
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 
 __all__ = ["Publisher", "Subscriber", "Topic", "monotonic_ns", "wall_time"]
-
-
-def wall_time(mono_ns: int) -> float:
-    """Return the unix time in seconds of a moment on the monotonic clock."""
-    return (time.time_ns() - (monotonic_ns() - mono_ns)) / 1e9
 
 
 class Topic:

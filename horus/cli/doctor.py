@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
+import grp
 import importlib
 import importlib.metadata
+import json
 import os
 import platform
+import pwd
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from horus.hookspecs import Found
 
 _NEEDED = ("msgpack", "numpy", "pluggy", "posix_ipc", "pyyaml")
 #: Package and what it is for.
-_OPTIONAL = {"smbus2": "I2C buses", "python-can": "CAN buses", "pyserial": "serial devices"}
+_OPTIONAL = {
+    "canopen": "CANopen drives (cia402)",
+    "pymodbus": "Modbus devices",
+    "pynmeagps": "GNSS receivers",
+    "pyserial": "serial devices",
+    "python-can": "CAN buses",
+    "pyubx2": "u-blox GNSS receivers",
+    "smbus2": "I2C buses",
+}
+#: A line of the package's metadata that belongs to the extra ``drivers``.
+_REQUIREMENT = re.compile(r"""(?P<name>[\w.-]+).*;.*extra == ['"]drivers['"]""")
 #: Less free shared memory (bytes) than this fills up with a few camera topics.
 _LOW_SPACE = 64 << 20
 
-_DEV, _NET = Path("/dev"), Path("/sys/class/net")
-_ARPHRD_CAN = "280"
-_IFF_UP = 1
+_ROOT = Path("/")
 
 
 class Finding(NamedTuple):
@@ -35,15 +49,21 @@ class Finding(NamedTuple):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `horus doctor`: none."""
+    """Add the arguments of `horus doctor`."""
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
 
 
 def main(args: argparse.Namespace) -> int:
     """Print all findings; 1 when something that is needed lacks."""
     failed = False
+    found = []
     for finding in findings():
         failed = failed or finding.mark == "FAIL"
-        print(f"{finding.mark:<4}  {finding.subject:<14}  {finding.text}")
+        found.append(finding._asdict())
+        if not args.json:
+            print(f"{finding.mark:<4}  {finding.subject:<14}  {finding.text}")
+    if args.json:
+        print(json.dumps(found, indent=2))
     return 1 if failed else 0
 
 
@@ -58,13 +78,15 @@ def findings() -> Iterator[Finding]:
     yield _shared_memory()
     for name in _NEEDED:
         yield _package(name, "FAIL", "needed")
-    for name, purpose in _OPTIONAL.items():
+    for name, purpose in _optional().items():
         yield _package(name, "--", f"for {purpose}")
     rustc = shutil.which("rustc")
     absent = "not found; only needed to run .rs nodes: https://rustup.rs"
     yield Finding("ok" if rustc else "--", "rustc", rustc or absent)
-    yield _i2c()
-    yield _can()
+    yield _leftovers()
+    yield from _plugins()
+    yield _user()
+    yield from _buses()
     yield from _robot()
 
 
@@ -117,25 +139,100 @@ def _package(name: str, mark: str, purpose: str) -> Finding:
         return Finding(mark, name, f"not installed, {purpose}: pip install {name}")
 
 
-def _i2c() -> Finding:
-    adapters = sorted(_DEV.glob("i2c-*"), key=lambda path: (len(path.name), path.name))
-    if adapters:
-        return Finding("ok", "I2C adapters", ", ".join(map(str, adapters)))
+def _buses() -> Iterator[Finding]:
+    """Yield the buses that are plugged in, and which of them this user cannot use now."""
+    from horus.hardware import plugged
+
+    i2c, can, serial = (list(kind(_ROOT)) for kind in (plugged.i2c, plugged.can, plugged.serial))
+    devices = [_with(str(bus.options["device"]), bus.about) for bus in i2c]
     text = "none found: devices on i2c can only be simulated here; "
-    return Finding("--", "I2C adapters", text + "if there is one, enable it: modprobe i2c-dev")
-
-
-def _can() -> Finding:
-    found = []
-    for interface in sorted(_NET.glob("*")):
-        with contextlib.suppress(OSError, ValueError):
-            if (interface / "type").read_text().strip() == _ARPHRD_CAN:
-                up = int((interface / "flags").read_text(), 16) & _IFF_UP
-                found.append(f"{interface.name} ({'up' if up else 'down'})")
-    if found:
-        return Finding("ok", "CAN interfaces", ", ".join(found))
+    cure = "if there is one, enable it: modprobe i2c-dev"
+    yield _list("I2C adapters", devices, text + cure)
     text = "none found: devices on socketcan can only be simulated here; "
-    return Finding("--", "CAN interfaces", text + "if there is one, load its driver")
+    interfaces = [_with(bus.name, _interface(bus)) for bus in can]
+    yield _list("CAN interfaces", interfaces, text + "if there is one, load its driver")
+    ports = [_with(str(bus.options["device"]), bus.about.partition(": ")[2]) for bus in serial]
+    text = "none found: serial devices can only be simulated here; plug the adapter in"
+    yield _list("serial ports", ports, text)
+    for bus in (*i2c, *can, *serial):
+        if bus.problem:
+            yield Finding("--", bus.name, bus.problem)
+
+
+def _list(subject: str, found: list[str], none: str) -> Finding:
+    return Finding("ok" if found else "--", subject, ", ".join(found) or none)
+
+
+def _with(name: str, about: str) -> str:
+    return f"{name} ({about})" if about else name
+
+
+def _interface(bus: Found) -> str:
+    """Return whether a CAN interface is up, and its bit rate where the kernel tells it."""
+    from horus.hardware import plugged
+
+    if bus.problem:
+        return "down"
+    bitrate = plugged.can_bitrate(bus.name)
+    return f"up, {bitrate / 1000:g} kbit/s" if bitrate else "up"
+
+
+def _user() -> Finding:
+    groups = []
+    for group in sorted({os.getegid(), *os.getgroups()}):
+        try:
+            groups.append(grp.getgrgid(group).gr_name)
+        except KeyError:
+            groups.append(str(group))
+    try:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        name = str(os.geteuid())
+    return Finding("ok", "user", f"{name}, in the groups {', '.join(groups)}")
+
+
+def _optional() -> dict[str, str]:
+    """Return the packages of the extra ``drivers``, with what each is for."""
+    try:
+        lines = importlib.metadata.requires("horus") or []
+    except importlib.metadata.PackageNotFoundError:
+        return _OPTIONAL
+    found = dict(_OPTIONAL)
+    for line in lines:
+        match = _REQUIREMENT.match(line)
+        if match:
+            found.setdefault(match["name"], "some drivers")
+    return dict(sorted(found.items()))
+
+
+def _leftovers() -> Finding:
+    from horus.bus import leftovers, session
+    from horus.runtime.sessions import running_sessions
+
+    folder = session.sessions_dir()
+    alive = {run.id for run in running_sessions()}
+    left = [
+        path.name
+        for path in (sorted(folder.iterdir()) if folder.is_dir() else ())
+        if path.name not in alive and not leftovers.topics_in_use(path / "topics")
+    ]
+    if left:
+        text = f"{len(left)} of runs that were killed ({', '.join(left[:3])}...): run horus clean"
+        return Finding("--", "leftovers", text.replace("...", "" if len(left) <= 3 else ", ..."))
+    return Finding("ok", "leftovers", "none")
+
+
+def _plugins() -> Iterator[Finding]:
+    try:
+        from horus import plugins
+    except ImportError:
+        return  # a package that is needed lacks, which is said above
+    infos = plugins.plugins()
+    for info in infos:
+        if info.problem:
+            yield Finding("--", "plugin", f"{info}: {info.problem}")
+    if not any(info.problem for info in infos):
+        yield Finding("ok", "plugins", ", ".join(info.name for info in infos) or "none")
 
 
 def _robot() -> Iterator[Finding]:

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import os
+import re
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from horus.cli import early
+
+if TYPE_CHECKING:
+    from horus.plugins import CommandEntry
 
 
 class Command(NamedTuple):
@@ -28,13 +33,34 @@ COMMANDS = {
     "run": Command(
         "horus.cli.run", "run node files and hardware together", 'horus run "nodes/*.py"'
     ),
+    "devices": Command("horus.cli.devices", "show the devices of a running robot", "horus devices"),
+    "mock": Command(
+        "horus.cli.mock",
+        "steer the simulated devices of a running robot",
+        "horus mock set imu.rotation 0 0 1",
+    ),
+    "call": Command("horus.cli.call", "let a device do what it can", "horus call imu calibrate"),
+    "estop": Command(
+        "horus.cli.estop", "stop everything that moves on a running robot", "horus estop"
+    ),
     "clean": Command(
         "horus.cli.clean", "remove what killed runs left in shared memory", "horus clean"
     ),
+    "check": Command(
+        "horus.cli.check", "check a robot's horus.yaml; open nothing", "horus check examples/rover"
+    ),
     "doctor": Command("horus.cli.doctor", "check this machine and installation", "horus doctor"),
-    "drivers": Command("horus.cli.drivers", "list the device drivers", "horus drivers"),
+    "scan": Command("horus.cli.scan", "list what is plugged in, for horus.yaml", "horus scan"),
+    "drivers": Command("horus.cli.drivers", "list the device drivers", "horus drivers mpu6050"),
+    "new": Command("horus.cli.new", "begin a driver of your own", "horus new driver my_sensor"),
+    "plugins": Command("horus.cli.plugins", "list the plugins", "horus plugins"),
     "bench": Command("horus.cli.bench", "measure the message bus on this machine", "horus bench"),
 }
+
+
+#: Words that are answered by `horus` itself.
+_OWN = frozenset({"help", "version"})
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -101,38 +127,81 @@ def _dispatch(arguments: list[str]) -> int:
         arguments = [*arguments[1:], name]
         name = arguments[0]
     command = COMMANDS.get(name)
-    if command is None:
-        from horus.errors import did_you_mean
+    if command is not None:
+        return _run(name, arguments[1:], importlib.import_module(command.module), command.example)
+    offered = {} if name.startswith("-") else plugin_commands()
+    if name in offered:
+        return _run_plugins(offered[name], arguments[1:])
+    from horus.errors import did_you_mean
 
-        kind = "option" if name.startswith("-") else "command"
-        near = did_you_mean(name, COMMANDS)
-        print(f"horus: unknown {kind} {name!r}{near}; see horus --help", file=sys.stderr)
-        return 2
-    module = importlib.import_module(command.module)
+    kind = "option" if name.startswith("-") else "command"
+    near = did_you_mean(name, [*COMMANDS, *offered])
+    print(f"horus: unknown {kind} {name!r}{near}; see horus --help", file=sys.stderr)
+    return 2
+
+
+def _run(name: str, arguments: list[str], command: Any, example: str) -> int:
+    """Run a subcommand: a module, or what else has ``configure`` and ``main``."""
     parser = _Parser(
         prog=f"horus {name}",
-        description=module.__doc__,
-        epilog=f"example:\n  {command.example}",
+        description=inspect.getdoc(command),
+        epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    module.configure(parser)
+    command.configure(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     try:
-        args, unknown = parser.parse_known_intermixed_args(arguments[1:])
+        args, unknown = parser.parse_known_intermixed_args(arguments)
         if unknown:
             parser.refuse(unknown)
     except SystemExit as end:  # argparse has said what is wrong
         return int(end.code or 0)
     if name != "run":  # which says itself when it has something to put away
         early.over()
-    return int(module.main(args))
+    return int(command.main(args) or 0)
+
+
+def _run_plugins(entry: CommandEntry, arguments: list[str]) -> int:
+    """Run a plugin's subcommand; what it did not expect is told as its error, not as ours."""
+    from horus.errors import HorusError
+    from horus.plugins import PluginError
+
+    command = entry.load()
+    try:
+        return _run(entry.name, arguments, command, f"horus {entry.name}")
+    except (HorusError, OSError):
+        raise
+    except Exception as error:
+        text = f"{entry} failed: {type(error).__name__}: {error}; --debug shows where"
+        raise PluginError(text) from error
+
+
+def plugin_commands() -> Mapping[str, CommandEntry]:
+    """Return the subcommands of plugins; one that cannot be typed is a problem of its plugin."""
+    try:
+        from horus import plugins
+    except ImportError:  # a package that HORUS needs is not there: horus doctor names it
+        return {}
+    found = {}
+    for name, entry in plugins.commands().items():
+        if name in COMMANDS or name in _OWN:
+            entry.plugin.failed(f"command {name} is one of HORUS itself and cannot be replaced")
+        elif not _NAME.fullmatch(name):
+            entry.plugin.failed(f"command {name!r} cannot be typed: use a-z, 0-9, - and _")
+        else:
+            found[name] = entry
+    return found
 
 
 def _help() -> str:
-    width = max(map(len, COMMANDS))
+    offered = plugin_commands()
+    width = max(map(len, [*COMMANDS, *offered]))
     lines = ["usage: horus COMMAND ...", "", "commands:"]
     lines += [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    if offered:
+        lines += ["", "commands of plugins:"]
+        lines += [f"  {name:<{width}}  {entry.plugin}" for name, entry in offered.items()]
     lines += ["", "for example:"]
     lines += [f"  {command.example}" for command in COMMANDS.values()]
     lines += ["", "horus COMMAND --help tells more; horus --version, which version this is.", ""]

@@ -18,7 +18,14 @@ from horus.hal.i2c import I2cBus, I2cLink
 from horus.hal.link import Link
 from horus.hal.packets import Packet, PacketMap
 from horus.hal.recording import Recording
-from horus.hal.registers import Bits, Burst, Register, RegisterMap
+from horus.hal.registers import (
+    BankSelect,
+    Bits,
+    Burst,
+    Register,
+    RegisterMap,
+    WordRegisterMap,
+)
 from horus.hal.serial import SerialBus, SerialLink
 from horus.hal.sim import Sim, SimFaults, Stimulus
 from horus.hal.simcan import CanSim, CanSimHost
@@ -28,6 +35,7 @@ from horus.hal.simserial import LocalSerial, SerialSim, SerialSimHost
 __all__ = [
     "Actuator",
     "ActuatorConfig",
+    "BankSelect",
     "Bits",
     "Burst",
     "BusConfig",
@@ -70,6 +78,7 @@ __all__ = [
     "SimI2cBus",
     "Steps",
     "Stimulus",
+    "WordRegisterMap",
     "command",
     "option",
     "output",

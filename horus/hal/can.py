@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 
 #: Error class bit of an error frame that says the controller went bus-off (linux/can/error.h).
 ERROR_BUS_OFF = 0x40
+#: The same for a controller that was restarted after bus-off.
+ERROR_RESTARTED = 0x100
+#: How many bytes of data an FD frame may have.
+FD_LENGTHS = (*range(9), 12, 16, 20, 24, 32, 48, 64)
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class CanFrame:
             raise ValueError(f"CAN id 0x{self.id:X} does not fit in {width} bits")
         if len(self.data) > (64 if self.fd else 8):
             raise ValueError(f"{len(self.data)} bytes do not fit in a CAN frame")
+        if self.fd and len(self.data) not in FD_LENGTHS:
+            raise ValueError(f"an FD frame cannot have {len(self.data)} bytes of data: pad it")
         if self.remote and (self.data or self.fd):
             raise ValueError("a remote frame carries no data and is never FD")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable
 
-from horus.hal.can import ERROR_BUS_OFF, CanBus, CanFrame
+from horus.hal.can import ERROR_BUS_OFF, ERROR_RESTARTED, CanBus, CanFrame
 from horus.hal.faults import DeviceFault, FaultKind
 from horus.hal.link import Clock, Link
 
@@ -13,19 +13,31 @@ from horus.hal.link import Clock, Link
 BURST = 500
 
 
+class Inbox:
+    """The newest frame with an id; with ``when`` only of those whose data it accepts."""
+
+    def __init__(
+        self, id: int, extended: bool = False, when: Callable[[bytes], bool] | None = None
+    ) -> None:
+        self.id = id
+        self.extended = extended
+        self.when = when
+        #: The newest frame; None when none came since the link was opened.
+        self.frame: CanFrame | None = None
+
+
 class CanLink(Link):
-    """A device on a CAN bus: the newest frame of every id it listens to."""
+    """A device on a CAN bus: it sends frames, and receives into inboxes."""
 
     def __init__(
         self, hub: CanHub, node: int, device: str = "", clock: Clock = time.monotonic_ns
     ) -> None:
         super().__init__(device, hub.bus.name, node, clock)
         self.hub = hub
-        self._newest: dict[int, CanFrame] = {}
 
-    def listen(self, ids: Iterable[int], extended: bool) -> None:
-        """Receive data frames with these ids from now on."""
-        self.hub.subscribe(self, ids, extended)
+    def listen(self, *inboxes: Inbox) -> None:
+        """Receive data frames into these from now on."""
+        self.hub.subscribe(self, *inboxes)
 
     def send(self, frame: CanFrame) -> None:
         """Put one frame on the bus."""
@@ -35,15 +47,6 @@ class CanLink(Link):
             self.errors += 1
             raise fault.at(self.device, self.bus_name) from None
         self.bytes += len(frame.data)
-
-    def take(self, frame: CanFrame) -> None:
-        """Keep a frame that is for this device."""
-        self._newest[frame.id] = frame
-        self.bytes += len(frame.data)
-
-    def newest(self, id: int) -> CanFrame | None:
-        """Return the newest frame with an id, or None when none came since the link was opened."""
-        return self._newest.get(id)
 
 
 class CanHub:
@@ -57,20 +60,27 @@ class CanHub:
         self.bus = bus
         self.error_frames = 0
         self.bus_off = False
-        self._links: dict[tuple[int, bool], CanLink] = {}
+        self._inboxes: dict[tuple[int, bool], list[tuple[CanLink, Inbox]]] = {}
 
-    def subscribe(self, link: CanLink, ids: Iterable[int], extended: bool) -> None:
-        """Send data frames with these ids to a link; an id that another link has is refused."""
-        for id in ids:
-            other = self._links.setdefault((id, extended), link)
-            if other.device != link.device:
-                raise DeviceFault(
-                    FaultKind.BUSY,
-                    f"frames 0x{id:X} are already those of {other.device}: "
-                    "two devices cannot share a node id",
-                ).at(link.device, self.bus.name)
-            self._links[id, extended] = link
-        self.bus.set_filters(self._links)
+    def subscribe(self, link: CanLink, *inboxes: Inbox) -> None:
+        """Fill a link's inboxes; a link that the same device had before gets nothing any more.
+
+        An id may be shared by devices that are told apart by content; an id that one of two
+        devices wants for itself is refused.
+        """
+        for found in self._inboxes.values():
+            found[:] = [one for one in found if one[0] is link or one[0].device != link.device]
+        for inbox in inboxes:
+            found = self._inboxes.setdefault((inbox.id, inbox.extended), [])
+            for other, box in found:
+                if other is not link and (box.when is None or inbox.when is None):
+                    raise DeviceFault(
+                        FaultKind.BUSY,
+                        f"frames 0x{inbox.id:X} are already those of {other.device}: "
+                        "two devices cannot share a node id",
+                    ).at(link.device, self.bus.name)
+            found.append((link, inbox))
+        self.bus.set_filters([key for key, found in self._inboxes.items() if found])
 
     def poll(self) -> None:
         """Take what has arrived; a bus that fails is a `DeviceFault` to whoever polls."""
@@ -80,20 +90,29 @@ class CanHub:
                 return
             if frame.error:
                 self.error_frames += 1
-                self.bus_off = self.bus_off or bool(frame.id & ERROR_BUS_OFF)
+                if frame.id & ERROR_RESTARTED:
+                    self.bus_off = False
+                elif frame.id & ERROR_BUS_OFF:
+                    self.bus_off = True
             elif not frame.remote:
-                link = self._links.get((frame.id, frame.extended))
-                if link is not None:
-                    link.take(frame)
+                for link, inbox in self._inboxes.get((frame.id, frame.extended), ()):
+                    if inbox.when is None or inbox.when(frame.data):
+                        inbox.frame = frame
+                        link.bytes += len(frame.data)
 
     def send(self, frame: CanFrame) -> None:
         """Put one frame on the bus; in bus-off a send would vanish silently, so it is refused."""
         if self.bus_off:
-            raise DeviceFault(
-                FaultKind.BUS_OFF,
-                "the CAN controller is bus-off",
-                bus=self.bus.name,
-                cure="check bit rate, wiring and the two 120 Ω terminators; "
-                "`ip link set <interface> type can restart-ms 100` lets it recover",
-            )
+            raise bus_off(self.bus.name)
         self.bus.send(frame)
+
+
+def bus_off(bus: str) -> DeviceFault:
+    """Return the fault of a controller that has left the bus."""
+    return DeviceFault(
+        FaultKind.BUS_OFF,
+        "the CAN controller is bus-off",
+        bus=bus,
+        cure="check bit rate, wiring and the two 120 Ω terminators; "
+        "`ip link set <interface> type can restart-ms 100` lets it recover",
+    )

@@ -7,7 +7,7 @@ import math
 import reprlib
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -55,6 +55,8 @@ class Option:
     high: float | None = None
     above: float | None = None
     doc: str = ""
+    #: Raises a `ValueError` for a value of the right type that is wrong all the same.
+    also: Callable[[Any], object] | None = None
 
     @property
     def range(self) -> str:
@@ -99,7 +101,13 @@ class Option:
             return value, f"must be {_WORDS.get(wanted, wanted)}{unit}, not {shown(value)}"
         if isinstance(value, str) and not value.isprintable():
             return value, f"must be text that can be printed, not {shown(value)}"
-        return value, self._check_range(value, written)
+        text = self._check_range(value, written)
+        if not text and self.also is not None:
+            try:
+                self.also(value)
+            except ValueError as error:
+                text = str(error)
+        return value, text
 
     def _check_list(self, value: object, wanted: Any) -> tuple[Any, str]:
         """Check a list such as ``[1, 2, 3]``: one or more different values, each in range."""
@@ -112,7 +120,7 @@ class Option:
             item, text = one.check(item)
             if text:
                 return value, f"item {number} {text}"
-            if item in made:
+            if wanted is int and item in made:
                 return value, f"has {shown(item)} twice"
             made.append(item)
         return tuple(made), ""
@@ -143,9 +151,13 @@ def option(
     high: float | None = None,
     above: float | None = None,
     doc: str = "",
+    also: Callable[[Any], object] | None = None,
 ) -> Any:
-    """Declare an option with its unit and range; without a default it must be given."""
-    about = {"unit": unit, "low": low, "high": high, "above": above, "doc": doc}
+    """Declare an option with its unit and range; without a default it must be given.
+
+    ``also`` raises a `ValueError` for a value that is wrong for a reason of its own.
+    """
+    about = {"unit": unit, "low": low, "high": high, "above": above, "doc": doc, "also": also}
     return dataclasses.field(default=default, metadata=about)
 
 
@@ -183,7 +195,18 @@ def faults(config: type, values: Mapping[str, object]) -> list[tuple[str, str]]:
         if about.required and name not in values and not misspelt:
             allowed = f" ({about.range})" if about.range else ""
             found.append(("", f"option {name} is missing{allowed}"))
-    return found
+    return found or _contradictions(config, known, values)
+
+
+def _contradictions(
+    config: type, known: Mapping[str, Option], values: Mapping[str, object]
+) -> list[tuple[str, str]]:
+    """Return what is wrong between options each of which is right."""
+    made: Any = object.__new__(config)
+    for name, about in known.items():
+        value = about.check(values[name])[0] if name in values else about.default
+        object.__setattr__(made, name, value)
+    return list(made.contradictions()) if isinstance(made, Config) else []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,8 +221,40 @@ class Config:
                 wrong.append(f"{name} {text}")
             else:
                 object.__setattr__(self, name, value)
+        wrong = wrong or [f"{name} {text}" for name, text in self.contradictions()]
         if wrong:
             raise ValueError(f"{type(self).__name__}: " + "; ".join(wrong))
+
+    def contradictions(self) -> list[tuple[str, str]]:
+        """Return what is wrong between options that are right one by one, as (option, text)."""
+        return []
+
+
+def _axes(text: str) -> None:
+    """Refuse what is not three signed axes, right-handed; "" is allowed."""
+    if text:
+        signed_axes(text)
+
+
+def signed_axes(text: str) -> tuple[tuple[float, float, float], ...]:
+    """Return the rows of the rotation that ``"+y -x +z"`` describes; else a `ValueError`."""
+    words = text.lower().split()
+    rows = []
+    for word in words:
+        sign, axis = (word[0], word[1:]) if word[0] in "+-" else ("+", word)
+        if axis not in ("x", "y", "z"):
+            break
+        one = -1.0 if sign == "-" else 1.0
+        rows.append((one * (axis == "x"), one * (axis == "y"), one * (axis == "z")))
+    if len(words) != 3 or len(rows) != 3:
+        raise ValueError(f'must be three axes such as "+y -x +z", not {shown(text)}')
+    (a, b, c), (d, e, f), (g, h, i) = rows
+    handedness = a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+    if handedness == 0:
+        raise ValueError(f"{shown(text)} names an axis twice")
+    if handedness < 0:
+        raise ValueError(f"{shown(text)} is a mirror image: one of its signs is wrong")
+    return tuple(rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +263,9 @@ class DriverConfig(Config):
 
     rate: float = option(50.0, unit="Hz", above=0, high=10_000, doc="samples a second")
     frame: str = option("", doc="name of the frame of reference the samples are in")
+    mount: str = option(
+        "", doc='which sensor axes point along x, y, z of the frame, such as "+y -x +z"', also=_axes
+    )
     stale_after: float = option(
         0.5, unit="s", above=0, high=3600, doc="no new sample for this long is a fault"
     )
@@ -224,6 +282,13 @@ class ActuatorConfig(DriverConfig):
         above=0,
         high=10,
         doc="without a fresh command for this long it is made safe",
+    )
+    max_acceleration: float | None = option(
+        None,
+        unit="rad/s²",
+        above=0,
+        high=1e6,
+        doc="velocities that are commanded are ramped; a stop is not. Without it there is no ramp",
     )
 
 

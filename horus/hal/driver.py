@@ -94,9 +94,17 @@ class Driver(ABC, Generic[ConfigT, MapT]):
     def __init__(self, config: ConfigT, link: Link) -> None:
         self.config = config
         self.link = link
-        self.map: MapT = self.map_type(link)  # type: ignore[call-arg, assignment]
+        self.map: MapT = self.map_type.of(link, config)
         #: What was found out about this very device; the defaults until something was saved.
         self.calibration: Any = self.calibration_type() if self.calibration_type else None
+
+    @classmethod
+    def calls(cls, config: Any) -> float:
+        """Return how often a second `read` is to be called at least: by default `poll_rate`.
+
+        More than the rate for a device that gives a sample in several parts.
+        """
+        return cls.poll_rate
 
     @abstractmethod
     def probe(self) -> bool:

@@ -11,12 +11,16 @@ import struct
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
-from horus.hal.can import CanFrame
-from horus.hal.canlink import CanLink
+from horus.hal.can import FD_LENGTHS, CanFrame
+from horus.hal.canlink import CanLink, Inbox
 from horus.hal.faults import DeviceFault, FaultKind
+from horus.hal.layouts import Constant, Layout, layout_of
+from horus.hal.link import Link
 from horus.hal.maps import DeviceMap
 
 T = TypeVar("T")
+#: Tells by data and station whether a frame is meant, where several share an id.
+When = Callable[[bytes, int], bool]
 
 
 class _Declared:
@@ -24,28 +28,42 @@ class _Declared:
 
     name = "?"
 
-    def __init__(self, command: int, format: str) -> None:
+    def __init__(self, command: int, layout: str | Layout, when: When | None) -> None:
         self.command = command
-        self.struct = struct.Struct(format or "<")
+        self.layout = layout_of(layout)
+        if when is None and isinstance(self.layout, Constant):
+            constant = self.layout
+            self.when: When | None = lambda data, _: constant.matches(data)
+        else:
+            self.when = when
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
     def unpack(self, data: bytes) -> tuple[Any, ...]:
         """Return the values at the start of the data; too few bytes are a fault (corrupt)."""
-        if len(data) < self.struct.size:
+        if len(data) < self.layout.size:
             raise DeviceFault(
                 FaultKind.CORRUPT,
-                f"{self.name} frame has {len(data)} bytes where {self.struct.size} are needed",
+                f"{self.name} frame has {len(data)} bytes where {self.layout.size} are needed",
             )
-        return self.struct.unpack_from(data)
+        return self.layout.unpack_from(data)
+
+    def pack(self, values: tuple[Any, ...]) -> bytes:
+        """Return the data that carry these values; those that do not fit are a `ValueError`."""
+        try:
+            return self.layout.pack(*values)
+        except (struct.error, OverflowError, ValueError) as error:
+            raise ValueError(f"{self.name}{values}: {error}") from None
 
 
 class Command(_Declared):
-    """A frame to the device: ``Command(0x07, "<I")``."""
+    """A frame to the device: ``Command(0x07, "<I")``, or with a layout of `horus.hal.layouts`."""
 
-    def __init__(self, command: int, format: str = "") -> None:
-        super().__init__(command, format)
+    def __init__(
+        self, command: int, layout: str | Layout = "", *, when: When | None = None
+    ) -> None:
+        super().__init__(command, layout, when)
 
     @overload
     def __get__(self, map: None, owner: type) -> Command: ...
@@ -56,10 +74,21 @@ class Command(_Declared):
 
 
 class Report(_Declared, Generic[T]):
-    """A frame from the device, read into a type: ``Report(0x09, "<ff", Estimates)``."""
+    """A frame from the device, read into a type: ``Report(0x09, "<ff", Estimates)``.
 
-    def __init__(self, command: int, format: str, type: Callable[..., T]) -> None:
-        super().__init__(command, format)
+    ``when(data, station)`` tells it from other reports with the same id: another kind of the same
+    device, or the same kind of another device that reports to the same master.
+    """
+
+    def __init__(
+        self,
+        command: int,
+        layout: str | Layout,
+        type: Callable[..., T],
+        *,
+        when: When | None = None,
+    ) -> None:
+        super().__init__(command, layout, when)
         self.type = type
 
     @overload
@@ -76,10 +105,18 @@ class BoundCommand:
     def __init__(self, map: CanMap, declared: Command) -> None:
         self._map = map
         self._declared = declared
+        self._sent_ns = 0
 
-    def send(self, *values: float) -> None:
+    def send(self, *values: Any) -> None:
         """Put the command on the bus."""
-        self._map.link.send(self._map.encode(self._map.link.station, self._declared, values))
+        map = self._map
+        self._sent_ns = map.link.clock()
+        map.link.send(map.encode(self._declared, map.link.station, map.config, values))
+
+    def repeat(self, every: float, *values: Any) -> None:
+        """Put the command on the bus unless that was done less than ``every`` seconds ago."""
+        if self._map.link.clock() - self._sent_ns >= every * 1e9:
+            self.send(*values)
 
 
 class BoundReport(Generic[T]):
@@ -88,15 +125,20 @@ class BoundReport(Generic[T]):
     def __init__(self, map: CanMap, declared: Report[T]) -> None:
         self._link = map.link
         self._declared = declared
-        self._id = map.can_id(self._link.station, declared.command)
+        station, when = map.link.station, declared.when
         self._extended = map.extended
+        self.inbox = Inbox(
+            map.frame_id(declared, station, map.config),
+            map.extended,
+            (lambda data: when(data, station)) if when else None,
+        )
         self._asked_ns = 0
-        self._taken_ns = 0
+        self._taken: CanFrame | None = None
 
     @property
     def stamp_ns(self) -> int:
         """Monotonic time of the newest report; 0 when none came yet."""
-        frame = self._link.newest(self._id)
+        frame = self.inbox.frame
         return frame.stamp_ns if frame else 0
 
     @property
@@ -107,7 +149,7 @@ class BoundReport(Generic[T]):
 
     def latest(self) -> T | None:
         """Return the newest report, however old, or None when none came yet."""
-        frame = self._link.newest(self._id)
+        frame = self.inbox.frame
         if frame is None:
             return None
         try:
@@ -118,11 +160,16 @@ class BoundReport(Generic[T]):
 
     def new(self) -> T | None:
         """Return the newest report once, and stamp the sample with its arrival; None if not new."""
-        stamp = self.stamp_ns
-        if stamp == self._taken_ns:
+        frame = self.inbox.frame
+        if frame is None or frame is self._taken:
             return None
-        self._taken_ns = self._link.stamp_ns = stamp
+        self._taken = frame
+        self._link.stamp_ns = frame.stamp_ns
         return self.latest()
+
+    def forget(self) -> None:
+        """Drop the newest report, so that only a later one is seen: before a question is asked."""
+        self.inbox.frame = None
 
     def require(self, max_age: float) -> T:
         """Return the newest report; none within ``max_age`` seconds is a `DeviceFault` (stale)."""
@@ -137,15 +184,21 @@ class BoundReport(Generic[T]):
             )
         return report
 
-    def poll(self, every: float) -> T | None:
-        """Return the newest report; ask for another by remote frame when it is ``every`` s old.
+    def due(self, every: float) -> bool:
+        """Return whether to ask for another: the newest is ``every`` s old, and so is the question.
 
         A device that sends the report by itself often enough is never asked.
         """
         now = self._link.clock()
-        if now - max(self.stamp_ns, self._asked_ns) >= every * 1e9:
-            self._asked_ns = now
-            self._link.send(CanFrame(self._id, remote=True, extended=self._extended))
+        if now - max(self.stamp_ns, self._asked_ns) < every * 1e9:
+            return False
+        self._asked_ns = now
+        return True
+
+    def poll(self, every: float) -> T | None:
+        """Return the newest report; ask by remote frame for another when it is `due`."""
+        if self.due(every):
+            self._link.send(CanFrame(self.inbox.id, remote=True, extended=self._extended))
         return self.latest()
 
 
@@ -156,6 +209,9 @@ class CanMap(DeviceMap):
     station_option: ClassVar[str] = "node"
     #: Whether ids have 29 bits.
     extended: ClassVar[bool] = False
+    #: Whether the frames are FD frames; data are padded with `padding` to a length that FD has.
+    fd: ClassVar[bool] = False
+    padding: ClassVar[int] = 0
     commands: ClassVar[dict[str, Command]] = {}
     reports: ClassVar[dict[str, Report[Any]]] = {}
 
@@ -165,12 +221,21 @@ class CanMap(DeviceMap):
         cls.commands = {**cls.commands, **{n: v for n, v in own if isinstance(v, Command)}}
         cls.reports = {**cls.reports, **{n: v for n, v in own if isinstance(v, Report)}}
 
-    def __init__(self, link: CanLink) -> None:
+    def __init__(self, link: CanLink, config: Any = None) -> None:
         self.link = link
-        for name, report in self.reports.items():  # bound once: a report remembers what was taken
-            self.__dict__[name] = BoundReport(self, report)
-        ids = [self.can_id(link.station, report.command) for report in self.reports.values()]
-        link.listen(ids, self.extended)
+        self.config = config
+        # Bound once: commands remember when they were sent, reports what was taken.
+        for name, command in self.commands.items():
+            self.__dict__[name] = BoundCommand(self, command)
+        bound = {name: BoundReport(self, report) for name, report in self.reports.items()}
+        self.__dict__.update(bound)
+        link.listen(*(report.inbox for report in bound.values()))
+
+    @classmethod
+    def of(cls, link: Link, config: Any) -> CanMap:
+        """Return the map of one device; its options may decide about ids."""
+        assert isinstance(link, CanLink)
+        return cls(link, config)
 
     @classmethod
     def can_id(cls, station: int, command: int) -> int:
@@ -178,10 +243,21 @@ class CanMap(DeviceMap):
         raise TypeError(f"{cls.__name__} does not say how its CAN ids are made: define can_id")
 
     @classmethod
-    def encode(cls, station: int, declared: _Declared, values: tuple[float, ...]) -> CanFrame:
+    def frame_id(cls, declared: _Declared, station: int, config: Any) -> int:
+        """Return the CAN id of a frame; override it where an option decides, such as a master's."""
+        return cls.can_id(station, declared.command)
+
+    @classmethod
+    def encode(
+        cls, declared: _Declared, station: int, config: Any, values: tuple[Any, ...]
+    ) -> CanFrame:
         """Return the frame that carries these values."""
-        try:
-            data = declared.struct.pack(*values)
-        except (struct.error, OverflowError) as error:
-            raise ValueError(f"{declared.name}{values}: {error}") from None
-        return CanFrame(cls.can_id(station, declared.command), data, extended=cls.extended)
+        return cls.frame(cls.frame_id(declared, station, config), declared.pack(values))
+
+    @classmethod
+    def frame(cls, id: int, data: bytes) -> CanFrame:
+        """Return a frame of the map's kind."""
+        if cls.fd:
+            length = next((n for n in FD_LENGTHS if n >= len(data)), len(data))
+            data = data.ljust(length, bytes([cls.padding]))
+        return CanFrame(id, data, extended=cls.extended, fd=cls.fd)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from horus.hal.link import Link
+
 
 class DeviceMap:
     """Base of `RegisterMap`, `CanMap` and `PacketMap`."""
@@ -13,6 +15,11 @@ class DeviceMap:
     #: The option that says where on the bus the device is (a number, or several); "" for a device
     #: that has the bus to itself.
     station_option: ClassVar[str] = ""
+
+    @classmethod
+    def of(cls, link: Link, config: Any) -> Any:
+        """Return the map of one device, for its driver."""
+        return cls(link)  # type: ignore[call-arg]
 
     @classmethod
     def stations(cls, config: Any) -> tuple[int, ...]:

@@ -45,6 +45,8 @@ class PacketMap(DeviceMap):
     #: How the device's frames stand in the stream, and how those to it do (None: the same way).
     framing: ClassVar[Framing]
     request_framing: ClassVar[Framing | None] = None
+    #: The only speed the device can speak at, in bit/s; 0 for one that can be set.
+    baudrate: ClassVar[int] = 0
     packets: ClassVar[dict[int, Packet]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

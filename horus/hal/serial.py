@@ -59,6 +59,10 @@ class SerialLink(Link):
         self.bus = bus
         self._stream: Deframer | None = None
 
+    def time_for(self, count: int) -> float:
+        """Return how long (s) a number of bytes takes on the wire: ten bits each."""
+        return count * 10 / self.bus.baudrate
+
     def write(self, data: bytes) -> None:
         """Send bytes."""
         try:

@@ -12,12 +12,13 @@ from horus.errors import did_you_mean
 from horus.hal.can import CanBus, CanFrame
 from horus.hal.config import DriverConfig, SimConfig
 from horus.hal.faults import DeviceFault
-from horus.hal.frames import CanMap
+from horus.hal.frames import CanMap, Command, Report
 from horus.hal.link import Clock
 from horus.hal.sim import Sim
 
 ConfigT = TypeVar("ConfigT", bound=DriverConfig)
 FramesT = TypeVar("FramesT", bound=CanMap)
+DeclaredT = TypeVar("DeclaredT", Command, Report[Any])
 
 #: Error class of a frame destroyed on the wire: protocol violation (linux/can/error.h).
 ERROR_PROTOCOL = 0x08
@@ -28,8 +29,9 @@ class CanSim(Sim[ConfigT, FramesT]):
 
     A method ``on_<command>(self, *values)`` acts on a command; ``report_<report>(self)`` returns
     a report's values, sent when asked for by remote frame (or by an empty data frame) and, where
-    ``cyclic`` names a period in seconds, by itself. Commands without a method are ignored, as
-    everything else on the bus is: other devices, remote frames of others, the twin's own frames.
+    ``cyclic`` names a period in seconds, by itself; `emit` sends a report at any other time.
+    Commands without a method are ignored, as everything else on the bus is: other devices, remote
+    frames of others, the twin's own frames.
     """
 
     map_type: ClassVar[type[CanMap]]
@@ -49,49 +51,79 @@ class CanSim(Sim[ConfigT, FramesT]):
                 )
 
     def __init__(self, config: ConfigT, options: SimConfig | None = None) -> None:
+        #: Seconds between the reports that are sent by themselves; 0 is not at all.
+        self.periods = dict(self.cyclic)
+        self._due = dict.fromkeys(self.map_type.reports, 0.0)
+        self._outbox: list[CanFrame] = []
         super().__init__(config, options)
-        map = self.map_type
-        self._commands = {map.can_id(self.station, c.command): c for c in map.commands.values()}
-        self._reports = {map.can_id(self.station, r.command): r for r in map.reports.values()}
-        self._due = dict.fromkeys(self.cyclic, 0.0)
+        self._commands = self._by_id(self.map_type.commands.values())
+        self._reports = self._by_id(self.map_type.reports.values())
+
+    def _by_id(self, frames: Iterable[DeclaredT]) -> dict[int, list[DeclaredT]]:
+        """Return frames by id; those that are told by content come first."""
+        found: dict[int, list[DeclaredT]] = {}
+        for frame in sorted(frames, key=lambda frame: frame.when is None):
+            id = self.map_type.frame_id(frame, self.station, self.config)
+            found.setdefault(id, []).append(frame)
+        return found
+
+    def command_in(self, frame: CanFrame) -> Command | None:
+        """Return which of the device's commands a frame is, if any."""
+        if frame.error or frame.remote or frame.extended != self.map_type.extended:
+            return None
+        for command in self._commands.get(frame.id, ()):
+            if command.when is None or command.when(frame.data, self.station):
+                return command
+        return None
 
     def receive(self, frame: CanFrame) -> list[CanFrame]:
         """Act on a frame from the bus and return the answers to it."""
         if self.faults.unplugged or frame.error or frame.extended != self.map_type.extended:
             return []
-        report = self._reports.get(frame.id)
-        if report is not None and not frame.data:  # a remote frame, or an empty one: a question
-            return self._report(report.name)
-        command = self._commands.get(frame.id)
-        if command is None or frame.remote or self.chance(self.faults.nak):
-            return []
-        act = getattr(self, f"on_{command.name}", None)
-        if act is not None:
-            try:
-                act(*command.unpack(frame.data))
-            except DeviceFault:
-                pass  # too short: firmware ignores it
-        return []
+        command = self.command_in(frame)
+        if command is None:
+            if not frame.data:  # a remote frame, or an empty one: a question
+                for report in self._reports.get(frame.id, ()):
+                    self._send(report.name)
+        elif not self.chance(self.faults.nak):
+            act = getattr(self, f"on_{command.name}", None)
+            if act is not None:
+                try:
+                    act(*command.unpack(frame.data))
+                except DeviceFault:
+                    pass  # too short: firmware ignores it
+        return self._collect()
 
     def due(self) -> list[CanFrame]:
-        """Return the cyclic reports whose time has come."""
-        frames = []
-        for name, at in self._due.items():
-            if self.time >= at:
-                period = self.cyclic[name]
-                self._due[name] = max(at + period, self.time)
-                frames += self._report(name)
-        return frames
+        """Return what the device sends by itself now."""
+        for name, period in self.periods.items():
+            if period > 0 and self.time >= self._due[name]:
+                self._due[name] = max(self._due[name] + period, self.time)
+                self._send(name)
+        return self._collect()
 
-    def _report(self, name: str) -> list[CanFrame]:
-        values = getattr(self, f"report_{name}", None)
-        if values is None or self.faults.unplugged or self.faults.silent:
-            return []
-        if self.chance(self.faults.drop):
-            return []
+    def emit(self, report: str, *values: Any) -> None:
+        """Send a report, an answer for example; lost, damaged or late as the faults have it."""
+        self.emit_data(report, self.map_type.reports[report].pack(values))
+
+    def emit_data(self, report: str, data: bytes) -> None:
+        """Send a report with data made by hand, such as a longer one than the driver needs."""
+        if self.faults.unplugged or self.faults.silent or self.chance(self.faults.drop):
+            return
         if self.chance(self.faults.corrupt):
-            return [CanFrame(ERROR_PROTOCOL, bytes(8), error=True)]
-        return [self.map_type.encode(self.station, self.map_type.reports[name], values())]
+            self._outbox.append(CanFrame(ERROR_PROTOCOL, bytes(8), error=True))
+            return
+        id = self.map_type.frame_id(self.map_type.reports[report], self.station, self.config)
+        self._outbox.append(self.map_type.frame(id, data))
+
+    def _send(self, name: str) -> None:
+        values = getattr(self, f"report_{name}", None)
+        if values is not None:
+            self.emit(name, *values())
+
+    def _collect(self) -> list[CanFrame]:
+        frames, self._outbox = self._outbox, []
+        return frames
 
 
 class CanSimHost:
@@ -116,7 +148,7 @@ class CanSimHost:
             twin.advance(now)
         while frame is not None:
             for twin in self.twins:
-                if not frame.remote and frame.id in twin._commands:
+                if twin.command_in(frame) is not None:
                     self.commanded_ns = now
                 self._send(twin, twin.receive(frame), now)
             frame = self.bus.receive()

@@ -3,10 +3,12 @@
 It is made safe when it is found, when its commands stop, at any fault and at every kind of end. It
 is armed by the first fresh command and by nothing else; commands from before that are not replayed.
 A command that is refused counts as never sent: it neither moves the device nor keeps it moving.
+While the emergency stop is engaged every command is; after it, one sent before its release.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -17,11 +19,13 @@ from horus.hal.config import ActuatorConfig
 from horus.hal.driver import Actuator, Driver
 from horus.hal.faults import CommandRefused, DeviceFault
 from horus.hal.link import Clock
-from horus.hardware import lastwords, topics
+from horus.hardware import estop, lastwords, topics
+from horus.hardware.alive import SignOfLife
 from horus.hardware.buses import BusHandle
 from horus.hardware.config import DeviceEntry
 from horus.hardware.lastwords import BusAddress
 from horus.hardware.node import DeviceState, DriverNode
+from horus.hardware.slew import Slew
 from horus.node.pubsub import Sub
 
 #: Longest wait (s) at the end of a run for a device to come to rest.
@@ -34,6 +38,10 @@ DEPTH = 64
 WAITED = 2.0
 #: Most reasons for which a refusal is logged.
 MOST_REASONS = 20
+
+
+class _StoppedError(CommandRefused):
+    """A command that came while the emergency stop was engaged, or from before its release."""
 
 
 class ActuatorNode(DriverNode):
@@ -55,16 +63,19 @@ class ActuatorNode(DriverNode):
         assert isinstance(config, ActuatorConfig) and issubclass(driver, Actuator)
         self._command = topics.command_topic(device.name)
         sub = Sub(self._command, topics.command_type(driver), depth=DEPTH)
-        least = TICKS_PER_TIMEOUT / config.command_timeout
-        super().__init__(device, bus, mock=mock, clock=clock, subs=sub, least_rate=least)
-        #: Commands that were never sent to the device, and those that came too late.
-        self.refused = 0
-        self.late = 0
+        least = max(TICKS_PER_TIMEOUT / config.command_timeout, estop.LOOKS)
+        subs = [sub, estop.SUB]
+        super().__init__(device, bus, mock=mock, clock=clock, subs=subs, least_rate=least)
         self._timeout_ns = int(config.command_timeout * 1e9)
         self._address = address
-        self._words = lastwords.words_of(device)
+        self._words = lastwords.words_of(device, address.branches if address else ())
+        self._life = SignOfLife(device.name)
+        self._stop = estop.StopWatch()
+        self._slew = Slew(config.max_acceleration, 1.0 / self.rate)
+        self._state: Any = None  # the newest message on how the device moves
         self._sleep = sleep
         self._armed = False
+        self._held = False  # armed, or not told to stop successfully since it was
         self._ended = False
         self._command_ns = 0  # when the command that is followed was sent
         self._heard = False  # whether a command ever came, good or bad
@@ -80,6 +91,10 @@ class ActuatorNode(DriverNode):
     def _work(self) -> None:
         if self._ended:
             return
+        now = self._clock()
+        if self._held:
+            self._life.give(now)
+        self._stop.look(self._node_subscribers[estop.TOPIC], now)
         if self.state not in (DeviceState.READY, DeviceState.ACTIVE):
             self._discard()
         super()._work()
@@ -87,27 +102,67 @@ class ActuatorNode(DriverNode):
     def _use(self, now: int) -> None:
         driver = self._driver
         assert isinstance(driver, Actuator)
+        if self._stop.news_for(self.text):
+            self._obey(driver, now)
         command = self._newest(driver, now)
         if command is not None:
             if not self._armed:
                 self._arm(driver, now)
-            driver.write(command)
+            driver.write(self._slew.follow(command, now, lambda: self._speed(driver, command)))
         elif self._armed and now - self._command_ns > self._timeout_ns:
             self._make_safe(driver)
             text = f"no command for {self._timeout_ns / 1e9:g} s: told to stop"
             self._enter(DeviceState.READY, text, now, warn=True)
+        elif self._armed:
+            ramped = self._slew.go_on(now)
+            if ramped is not None:
+                driver.write(ramped)
         elif not self._heard and now - self._since_ns > WAITED * 1e9:
             self._heard = True  # said once
             self.log_info(f"waiting for commands on {self._command}")
         super()._use(now)
 
+    def _obey(self, driver: Actuator[Any, Any], now: int) -> None:
+        """Do what the emergency stop says, and say so."""
+        stop = self._stop
+        self._make_safe(driver)
+        stop.obeyed()
+        if stop.engaged is not None:
+            self._enter(DeviceState.READY, f"{stop.engaged}: told to stop", now, warn=True)
+        else:
+            text = f"e-stop released: follows what is sent on {self._command} from now on"
+            self._enter(DeviceState.READY, text, now)
+
     def _arm(self, driver: Actuator[Any, Any], now: int) -> None:
         if self._address is not None:
             lastwords.record(self.name, self._address, self._words)
-        self._armed = True  # before the device is: from here on it must be made safe
+        self._armed = self._held = True  # before the device is: from here on it must be made safe
+        self._life.give(now)
         driver.arm()
         driver.armed_ns = now
         self._enter(DeviceState.ACTIVE, f"armed, follows {self._command}", now)
+
+    def _speed(self, driver: Actuator[Any, Any], command: Any) -> float:
+        """Return the velocity (rad/s) from which a ramp begins: as measured, if one may command it.
+
+        0.0 where nothing was measured lately.
+        """
+        measured = getattr(self._state, "velocity", None)
+        fresh = self._clock() - self._sample_ns < self._timeout_ns
+        if not fresh or not isinstance(measured, float) or not math.isfinite(measured):
+            return 0.0
+        test = copy.copy(command)
+        test.velocity = measured
+        try:
+            driver.check(test)
+        except CommandRefused:
+            return 0.0
+        return measured
+
+    def _publish(self, topic: str, message: Any, stamp_ns: int) -> None:
+        if topic == self._data:
+            self._state = message
+        super()._publish(topic, message, stamp_ns)
 
     def _newest(self, driver: Actuator[Any, Any], now: int) -> Any:
         """Return the newest of the commands that may be followed, or None; keep when it was sent.
@@ -127,7 +182,7 @@ class ActuatorNode(DriverNode):
                 if now - stamp_ns > self._timeout_ns:
                     self.late += 1
                     continue
-                self._check(driver, command, (stamp_ns - now) / 1e9)
+                self._check(driver, command, stamp_ns, now)
             except CommandRefused as refusal:
                 self._refuse(refusal)
             except TopicError as error:
@@ -137,11 +192,16 @@ class ActuatorNode(DriverNode):
                 newest, self._command_ns = command, min(stamp_ns, now)
         return newest
 
-    def _check(self, driver: Actuator[Any, Any], command: Any, ahead: float) -> None:
+    def _check(self, driver: Actuator[Any, Any], command: Any, stamp_ns: int, now: int) -> None:
         """Raise `CommandRefused` for a command that must not be followed."""
-        if ahead * 1e9 > self._timeout_ns:
-            text = f"its stamp is {ahead:.2f} s in the future: the clock of its sender is wrong"
-            raise CommandRefused(text)
+        ahead = stamp_ns - now
+        if ahead > self._timeout_ns:
+            text = f"its stamp is {ahead / 1e9:.2f} s in the future: the clock of its sender is"
+            raise CommandRefused(f"{text} wrong")
+        if self._stop.engaged is not None:
+            raise _StoppedError(str(self._stop.engaged))
+        if stamp_ns <= self._stop.released_ns:
+            raise _StoppedError("it was sent before the e-stop was released")
         name = not_finite(command)
         if name:
             raise CommandRefused(f"{name} is {getattr(command, name)!r}")
@@ -159,6 +219,8 @@ class ActuatorNode(DriverNode):
     def _refuse(self, refusal: CommandRefused) -> None:
         self.refused += 1
         self._refusal = str(refusal)
+        if isinstance(refusal, _StoppedError):
+            return  # the stop itself has been said
         if refusal.reason not in self._reasons and len(self._reasons) < MOST_REASONS:
             self._reasons.add(refusal.reason)
             self.log_error(f"command refused: {refusal} (said once; counted in {self._status})")
@@ -172,12 +234,24 @@ class ActuatorNode(DriverNode):
         """Stop the device; while that fails its last words stay for the supervisor."""
         assert isinstance(driver, Actuator)
         self._armed = False
+        self._slew.reset()
         driver.armed_ns = 0
         driver.safe()
+        self._held = False
+        self._life.rest()
         lastwords.withdraw(self.name)
+
+    def _invoke(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        """Call a command of the driver, but never of a device that may be moving."""
+        if self._armed:
+            raise CommandRefused(f"it follows {self._command}: first stop sending there")
+        if self._stop.engaged is not None:
+            raise CommandRefused(str(self._stop.engaged))
+        return super()._invoke(function, arguments)
 
     def _finish(self) -> None:
         """Say how the device was left."""
+        super()._finish()
         driver = self._driver
         if not self.found or not isinstance(driver, Actuator):
             return
@@ -196,7 +270,7 @@ class ActuatorNode(DriverNode):
                     break
                 self._sleep(0.01)
         except DeviceFault as fault:
-            self.log_warning(f"told to stop, then lost: {fault}")
+            self.log_warning(f"told to stop; not seen at rest: {fault}")
             return
         self.log_warning("told to stop; not seen at rest yet")
 

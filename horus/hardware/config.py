@@ -25,18 +25,25 @@ from typing import Any, TypeVar
 
 from horus.errors import ConfigError, did_you_mean
 from horus.hal import config as hal_config
-from horus.hal.backends import BACKENDS, Backend, backend
-from horus.hal.config import BusConfig, Config, DriverConfig, SimConfig, shown
+from horus.hal.backends import Backend
+from horus.hal.config import ActuatorConfig, BusConfig, Config, DriverConfig, SimConfig, shown
 from horus.hal.driver import Driver
+from horus.hardware.mount import mountable
 from horus.hardware.patterns import PatternError, matches
+from horus.hardware.slew import rampable
 from horus.hardware.yamltree import Faults, Tree, read
-from horus.plugins import PluginError, drivers
+from horus.plugins import PluginError, buses, drivers
 
 FILE_NAME = "horus.yaml"
 _KEYS = ("name", "nodes", "buses", "hardware")
 _DEVICE_KEYS = ("use", "bus", "mock")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
-_KIND_WORDS = {"i2c": "an I2C bus", "can": "a CAN bus"}
+_KIND_WORDS = {
+    "i2c": "an I2C bus",
+    "can": "a CAN bus",
+    "serial": "a serial port",
+    "modbus": "a Modbus line",
+}
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 
@@ -49,6 +56,20 @@ class BusEntry:
     backend: Backend
     config: BusConfig
     line: int
+
+    @property
+    def resource(self) -> str:
+        """Return the device node or interface that the bus is; "" if it is none of its own."""
+        for option in ("device", "channel"):
+            found = getattr(self.config, option, "")
+            if found and not self.parent:
+                return str(found)
+        return ""
+
+    @property
+    def parent(self) -> str:
+        """Return the bus that this one hangs from, such as that of a multiplexer; "" for none."""
+        return getattr(self.config, "parent", "")
 
 
 @dataclass(frozen=True)
@@ -64,10 +85,19 @@ class DeviceEntry:
     line: int
 
     @property
+    def stations(self) -> tuple[int, ...]:
+        """Return the places the device takes on its bus; none if it has the bus to itself."""
+        return self.driver.map_type.stations(self.config)
+
+    @property
     def station(self) -> int:
-        """Return the device's place on its bus: its address or node id."""
-        place: int = getattr(self.config, self.driver.map_type.station_option)
-        return place
+        """Return the first or only of the device's places on its bus; 0 if it has none."""
+        return (*self.stations, 0)[0]
+
+    @property
+    def place(self) -> str:
+        """Return the device's place on its bus for people: an address, node id or ids, or ""."""
+        return self.driver.map_type.place(self.config)
 
 
 @dataclass(frozen=True)
@@ -83,6 +113,23 @@ class RobotConfig:
     def devices_on(self, bus: str) -> list[DeviceEntry]:
         """Return the devices of one bus, in the order of the file."""
         return [device for device in self.hardware.values() if device.bus == bus]
+
+    def tree(self, root: str) -> list[BusEntry]:
+        """Return a bus and all that hang from it, parents first."""
+        found = [self.buses[root]]
+        for parent in found:  # which grows meanwhile
+            found += [bus for bus in self.buses.values() if bus.parent == parent.name]
+        return found
+
+    def devices_below(self, root: str) -> list[DeviceEntry]:
+        """Return the devices of a bus and of all that hang from it, in the order of the file."""
+        names = {bus.name for bus in self.tree(root)}
+        return [device for device in self.hardware.values() if device.bus in names]
+
+    def roots(self) -> list[BusEntry]:
+        """Return the buses that hang from no other and carry devices: one process each."""
+        tops = [bus for bus in self.buses.values() if not bus.parent]
+        return [bus for bus in tops if self.devices_below(bus.name)]
 
 
 def load(path: str | Path) -> RobotConfig:
@@ -124,6 +171,9 @@ class _Reader:
         hardware = {device.name: device for device in devices if device is not None}
         self.check_stations(hardware)
         known = {n: entry for n, entry in buses.items() if entry is not None}
+        self.check_parents(tree, known)
+        self.check_resources(known)
+        self.check_baudrates(known, hardware)
         return RobotConfig(name, self.path, nodes, known, hardware)
 
     def name_of(self, tree: Tree) -> str:
@@ -191,14 +241,20 @@ class _Reader:
 
     def bus(self, name: str, item: Tree) -> BusEntry | None:
         place = f"buses.{name}"
-        use = self.word(place, item, "use", f"one of {', '.join(BACKENDS)}")
+        known = buses()
+        use = self.word(place, item, "use", f"one of {', '.join(known)}")
         if not use:
             return None
-        if use not in BACKENDS:
-            near = did_you_mean(use, BACKENDS).replace("'", "") or f"; known: {', '.join(BACKENDS)}"
-            self.faults.add(item.items["use"].line, f"{place}.use: unknown kind of bus {use}{near}")
+        line = item.items["use"].line
+        if use not in known:
+            near = did_you_mean(use, known).replace("'", "") or f"; known: {', '.join(known)}"
+            self.faults.add(line, f"{place}.use: unknown kind of bus {use}{near}")
             return None
-        kind = backend(use)
+        try:
+            kind = known[use].load()
+        except PluginError as error:
+            self.faults.add(line, f"{place}.use: {error}")
+            return None
         config = self.options(place, item, kind.config_type, skip=("use",))
         return BusEntry(name, use, kind, config, item.line) if config is not None else None
 
@@ -226,6 +282,15 @@ class _Reader:
         sim = self.mock(place, item.items.get("mock"), driver)
         if config is None:
             return None
+        if config.mount and not mountable(driver):
+            line = item.key_lines.get("mount", item.line)
+            self.faults.add(line, f"{place}.mount: {use} measures nothing that has a direction")
+        ramp = isinstance(config, ActuatorConfig) and config.max_acceleration is not None
+        ramp = ramp and "max_acceleration" not in driver.config_type.__annotations__  # its own
+        if ramp and not rampable(driver):
+            line = item.key_lines.get("max_acceleration", item.line)
+            text = f"{use} is not commanded by velocities, so nothing would be ramped"
+            self.faults.add(line, f"{place}.max_acceleration: {text}")
         return DeviceEntry(name, use, driver, bus, config, sim, item.line)
 
     def driver(self, place: str, item: Tree, use: str) -> type[Driver[Any, Any]] | None:
@@ -235,8 +300,8 @@ class _Reader:
             near = did_you_mean(use, known).replace("'", "")
             self.faults.add(
                 line,
-                f"{place}.use: unknown driver {use}{near}; known: {', '.join(known)}; "
-                f"if a package brings it, install that (pip install <package>)",
+                f"{place}.use: unknown driver {use}{near}; `horus drivers` lists those that are "
+                "installed; if a package brings it, install that (pip install <package>)",
             )
             return None
         try:
@@ -280,15 +345,86 @@ class _Reader:
                 config = replace(config, **{field.name: path})
         return config
 
-    def check_stations(self, hardware: Mapping[str, DeviceEntry]) -> None:
-        taken: dict[tuple[str, int], DeviceEntry] = {}
+    def check_parents(self, tree: Tree, buses: Mapping[str, BusEntry]) -> None:
+        """Find buses that hang from none, from themselves, or from one of another kind."""
+        for bus in buses.values():
+            if not bus.parent:
+                continue
+            place = f"buses.{bus.name}.parent"
+            line = tree.items["buses"].items[bus.name].key_lines.get("parent", bus.line)
+            parent = buses.get(bus.parent)
+            if parent is None:
+                names = tree.items["buses"].items
+                if bus.parent not in names:
+                    near = did_you_mean(bus.parent, names).replace("'", "")
+                    known = f"; known: {', '.join(names)}"
+                    self.faults.add(line, f"{place}: unknown bus {bus.parent}{near or known}")
+            elif parent.backend.kind != bus.backend.kind:
+                kinds = _KIND_WORDS[parent.backend.kind], _KIND_WORDS[bus.backend.kind]
+                self.faults.add(line, f"{place}: {bus.parent} is {kinds[0]}, {bus.name} {kinds[1]}")
+            else:
+                seen = {bus.name}
+                while parent is not None and parent.name not in seen:
+                    seen.add(parent.name)
+                    parent = buses.get(parent.parent)
+                if parent is not None:
+                    self.faults.add(line, f"{place}: {bus.name} hangs from itself")
+
+    def check_resources(self, buses: Mapping[str, BusEntry]) -> None:
+        """Find buses that are one and the same: their options could contradict each other."""
+        taken: dict[tuple[str, str], BusEntry] = {}
+        for bus in buses.values():
+            resource = bus.resource
+            first = taken.setdefault((bus.backend.kind, resource), bus) if resource else bus
+            if first is not bus:
+                self.faults.add(
+                    bus.line,
+                    f"buses.{bus.name}: {resource} is already the bus {first.name} (line "
+                    f"{first.line}): put the devices of both on one of them",
+                )
+
+    def check_baudrates(
+        self, buses: Mapping[str, BusEntry], hardware: Mapping[str, DeviceEntry]
+    ) -> None:
+        """Find devices that cannot speak at the speed of their port."""
         for device in hardware.values():
-            first = taken.setdefault((device.bus, device.station), device)
-            if first is not device:
-                option = device.driver.map_type.station_option
-                shown = f"0x{device.station:02X}" if option == "address" else device.station
+            wanted = getattr(device.driver.map_type, "baudrate", 0)
+            bus = buses.get(device.bus)
+            given = getattr(bus.config, "baudrate", 0) if bus else 0
+            if bus and wanted and given and wanted != given:
                 self.faults.add(
                     device.line,
-                    f"hardware.{device.name}: {option} {shown} on {device.bus} is already that of "
-                    f"{first.name} (line {first.line})",
+                    f"hardware.{device.name}: {device.use} speaks {wanted} bit/s, but {bus.name} "
+                    f"(line {bus.line}) is set to {given}: write baudrate: {wanted} there",
                 )
+
+    def check_stations(self, hardware: Mapping[str, DeviceEntry]) -> None:
+        """Find devices in one place; one without a place has its bus to itself."""
+        taken: dict[tuple[str, int], DeviceEntry] = {}
+        alone: dict[str, DeviceEntry] = {}
+        on_bus: dict[str, DeviceEntry] = {}
+        for device in hardware.values():
+            place = f"hardware.{device.name}"
+            option = device.driver.map_type.station_option
+            if not device.stations:
+                alone.setdefault(device.bus, device)
+            first = on_bus.setdefault(device.bus, device)
+            only = alone.get(device.bus)
+            if only is not None and first is not device:
+                other = first if only is device else only
+                self.faults.add(
+                    device.line,
+                    f"{place}: {device.bus} already carries {other.name} (line {other.line}), and "
+                    f"{only.use} needs a port of its own",
+                )
+                continue
+            for station in device.stations:
+                other = taken.setdefault((device.bus, station), device)
+                if other is not device:
+                    shown = f"0x{station:02X}" if option == "address" else station
+                    self.faults.add(
+                        device.line,
+                        f"{place}: {option} {shown} on {device.bus} is already that of "
+                        f"{other.name} (line {other.line})",
+                    )
+                    break

@@ -1,8 +1,9 @@
-"""Last words: the frames that make a device safe, left behind for when its process is dead.
+"""Last words: what makes a device safe, left behind for when its process is dead.
 
 A driver's process writes them into the session's folder when it arms a device, and takes them back
 once the device is safe. The supervisor sends those of a process that died, over a bus that it opens
-for that. What the file says is checked before it is used: sizes, ranges, kinds of bus.
+for that: the kernel has freed what the dead process held. What the file says is checked before it
+is used: sizes, ranges, kinds of bus.
 """
 
 from __future__ import annotations
@@ -11,42 +12,48 @@ import contextlib
 import json
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from horus.bus.session import explain, make_dir
 from horus.hal import config as hal_config
-from horus.hal.backends import BACKENDS, backend, python_can
-from horus.hal.can import CanBus, CanFrame
-from horus.hal.canlink import CanHub, CanLink
+from horus.hal.backends import Bus, python_can
 from horus.hal.config import BusConfig
-from horus.hardware import simbuses
-from horus.hardware.config import DeviceEntry
+from horus.hardware import simbuses, words
+from horus.hardware.buses import make_link
+from horus.hardware.config import BusEntry, DeviceEntry
 from horus.hardware.simbuses import session_path
+from horus.hardware.words import UnspeakableError, Word
+from horus.plugins import PluginError, buses
 
 FOLDER = "last_words"
-LIMIT = 16_384  # bytes of a file
-MOST_FRAMES = 64
+LIMIT = 65_536  # bytes of a file
+MOST_WORDS = 64
 
 
 @dataclass(frozen=True)
 class BusAddress:
-    """Where a bus is, so that another process can open it."""
+    """Where a bus is, so that another process can open it.
+
+    ``branches`` are the buses between it and a device behind a multiplexer, the nearest first.
+    """
 
     name: str
     use: str
     config: BusConfig
+    branches: tuple[BusEntry, ...] = ()
 
-    def open(self, run: Path | None = None) -> CanBus:
+    def open(self, run: Path | None = None) -> Bus:
         """Open the bus; a simulated one that of a run, by default this process's."""
         if isinstance(self.config, tuple(simbuses.KINDS.values())):
-            return simbuses.open_can(self.name, self.config, run)
-        return cast(CanBus, backend(self.use)(self.name, self.config))
+            return simbuses.open_bus(self.name, self.config, run)
+        return buses()[self.use].load()(self.name, self.config)
 
     @property
-    def kind(self) -> str:
-        """Return the word for the bus's kind in a file of last words."""
+    def word(self) -> str:
+        """Return how a file of last words calls the bus's kind."""
         kinds = {made: name for name, made in simbuses.KINDS.items()}
         return kinds.get(type(self.config), self.use)
 
@@ -60,52 +67,45 @@ class SpokenWord:
     text: str
 
 
-class _Listener(CanBus):
-    """A bus that only remembers what was sent."""
+def words_of(device: DeviceEntry, branches: Sequence[BusEntry] = ()) -> list[Word]:
+    """Return what an actuator's `safe` sends on the bus that its process opens: its last words.
 
-    def __init__(self) -> None:
-        self.sent: list[CanFrame] = []
-
-    def send(self, frame: CanFrame) -> None:
-        self.sent.append(frame)
-
-    def receive(self, timeout: float = 0.0) -> CanFrame | None:
-        return None
-
-    def set_filters(self, frames: object) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-def words_of(device: DeviceEntry) -> list[CanFrame]:
-    """Return what an actuator's `safe` sends: its last words. Nothing on a bus that is not CAN."""
-    if device.driver.map_type.bus_kind != "can":
+    Behind a multiplexer (``branches``) that is the choice of the branch, too. None at all on a kind
+    of bus that nobody can listen to.
+    """
+    kind = device.driver.map_type.bus_kind
+    if kind not in words.KINDS:
         return []
-    bus = _Listener()
-    driver: Any = device.driver(device.config, CanLink(CanHub(bus), device.station, device.name))
-    driver.safe()
-    return bus.sent
+    ear = words.ear(kind)
+    bus: Bus = ear
+    for entry in branches:
+        bus = entry.backend.branch(bus, entry.name, entry.config)
+    driver: Any = device.driver(device.config, make_link(bus, None, device.name, device.station))
+    try:
+        driver.safe()
+    except UnspeakableError as error:
+        raise UnspeakableError(f"{device.name}: safe() of {device.use} {error}") from None
+    heard: list[Word] = ear.heard
+    return heard
 
 
-def record(device: str, bus: BusAddress, frames: list[CanFrame]) -> None:
-    """Leave frames behind for a device; outside of a run nobody would send them."""
+def record(device: str, bus: BusAddress, said: Sequence[Word]) -> None:
+    """Leave words behind for a device; outside of a run nobody would send them."""
     path = _file(device)
-    if path is None or not frames:
+    if path is None or not said:
         return
     make_dir(path.parent)
-    words = {
+    text = {
         "device": device,
         "pid": os.getpid(),
-        "bus": {"name": bus.name, "use": bus.kind, "config": asdict(bus.config)},
-        "frames": [{"id": f.id, "data": f.data.hex(), "extended": f.extended} for f in frames],
+        "bus": {"name": bus.name, "use": bus.word, "config": asdict(bus.config)},
+        "words": [words.packed(word) for word in said],
     }
     draft = path.with_suffix(".new")
     try:
         fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "w") as file:
-            json.dump(words, file)
+            json.dump(text, file, default=str)
         draft.replace(path)
     except OSError as error:
         raise explain(error, path) from None
@@ -121,6 +121,11 @@ def withdraw(device: str) -> None:
 def prepare() -> None:
     """Import what `speak` needs to open a bus, so that it takes no time when it matters."""
     python_can.preload()
+    for use in buses().values():
+        with contextlib.suppress(PluginError):
+            use.load()
+    with contextlib.suppress(ImportError):
+        import serial  # noqa: F401
 
 
 def pending() -> list[str]:
@@ -130,13 +135,22 @@ def pending() -> list[str]:
     return [path.stem.partition("-")[2] for path in found]
 
 
+def armed(session_path: Path, pid: int) -> list[str]:
+    """Return the devices for which a process has left words behind."""
+    found = sorted((Path(session_path) / FOLDER).glob(f"{int(pid)}-*.json"))
+    return [path.stem.partition("-")[2] for path in found]
+
+
 def speak(session_path: Path, pid: int) -> list[SpokenWord]:
     """Send the last words of a dead process, each device in turn, whatever became of the others."""
     spoken = []
-    for path in sorted((Path(session_path) / FOLDER).glob(f"{int(pid)}-*.json")):
-        spoken.append(_speak(path, pid))
-        with contextlib.suppress(OSError):
-            path.unlink()
+    with contextlib.ExitStack() as stack:
+        opened: dict[BusAddress, Bus] = {}
+        for device in armed(session_path, pid):
+            path = Path(session_path) / FOLDER / f"{int(pid)}-{device}.json"
+            spoken.append(_speak(path, pid, opened, stack))
+            with contextlib.suppress(OSError):
+                path.unlink()
     return spoken
 
 
@@ -145,25 +159,32 @@ def _file(device: str) -> Path | None:
     return run / FOLDER / f"{os.getpid()}-{device}.json" if run else None
 
 
-def _speak(path: Path, pid: int) -> SpokenWord:
+def _speak(
+    path: Path, pid: int, opened: dict[BusAddress, Bus], stack: contextlib.ExitStack
+) -> SpokenWord:
     device = path.stem.partition("-")[2]
     try:
-        bus, frames = _read(path, pid, device)
+        address, said = _read(path, pid, device)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         return SpokenWord(device, False, f"its last words in {path} cannot be used: {error}")
     try:
-        handle = bus.open(path.parent.parent)
-        try:
-            for frame in frames * 2:  # a frame may be lost, and to be safe twice does no harm
-                handle.send(frame)
-        finally:
-            handle.close()
+        bus = opened.get(address)
+        if bus is None:
+            bus = opened[address] = address.open(path.parent.parent)
+            stack.callback(_close, bus)
+        for word in said * 2:  # one may be lost, and to be safe twice does no harm
+            words.say(bus, word)
     except OSError as error:  # a DeviceFault too
         return SpokenWord(device, False, str(error))
-    return SpokenWord(device, True, f"told to stop on {bus.name}")
+    return SpokenWord(device, True, f"told to stop on {address.name}")
 
 
-def _read(path: Path, pid: int, device: str) -> tuple[BusAddress, list[CanFrame]]:
+def _close(bus: Bus) -> None:
+    with contextlib.suppress(OSError):
+        bus.close()
+
+
+def _read(path: Path, pid: int, device: str) -> tuple[BusAddress, list[Word]]:
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(fd, "rb") as file:
         about = os.fstat(file.fileno())
@@ -172,23 +193,24 @@ def _read(path: Path, pid: int, device: str) -> tuple[BusAddress, list[CanFrame]
         text = file.read(LIMIT + 1)
     if len(text) > LIMIT:
         raise ValueError("the file is too large")
-    words = json.loads(text)
-    if words["device"] != device or words["pid"] != pid:
+    found = json.loads(text)
+    if found["device"] != device or found["pid"] != pid:
         raise ValueError("the file is about another device or process")
-    if not 0 < len(words["frames"]) <= MOST_FRAMES:
-        raise ValueError(f"{len(words['frames'])} frames")
-    frames = [
-        CanFrame(int(f["id"]), bytes.fromhex(f["data"]), extended=bool(f["extended"]))
-        for f in words["frames"]
-    ]
-    about_bus = words["bus"]
-    use = about_bus["use"]
-    kind = simbuses.KINDS.get(use)
-    if kind is None and use in BACKENDS and backend(use).kind == "can":
-        kind = backend(use).config_type
-    if kind is None:
-        raise ValueError(f"{use!r} is no kind of CAN bus")
-    wrong = hal_config.faults(kind, about_bus["config"])
+    if not 0 < len(found["words"]) <= MOST_WORDS:
+        raise ValueError(f"{len(found['words'])} words")
+    bus = found["bus"]
+    use = bus["use"]
+    if use in simbuses.KINDS:
+        options, kind = simbuses.KINDS[use], simbuses.KIND_OF[use]
+    elif use in buses():
+        backend = buses()[use].load()
+        options, kind = backend.config_type, backend.kind
+    else:
+        raise ValueError(f"{use!r} is no kind of bus")
+    if kind not in words.KINDS:
+        raise ValueError(f"{use!r} is a kind of bus on which nobody can speak for a device")
+    wrong = hal_config.faults(options, bus["config"])
     if wrong:
         raise ValueError("; ".join(f"{option} {text}" for option, text in wrong))
-    return BusAddress(str(about_bus["name"]), use, kind(**about_bus["config"])), frames
+    said = [words.unpacked(kind, word) for word in found["words"]]
+    return BusAddress(str(bus["name"]), use, options(**bus["config"])), said

@@ -10,20 +10,23 @@ What moves has an `ActuatorNode` instead. Topics: see `horus.hardware.topics`.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from horus.bus import wall_time
-from horus.errors import TopicError
-from horus.hal.driver import Driver
+from horus.errors import ConfigError, TopicError
+from horus.hal.driver import Driver, marked
 from horus.hal.faults import TRANSIENT, DeviceFault, FaultKind
 from horus.hal.link import Clock
-from horus.hardware import topics
+from horus.hardware import calibration, topics
 from horus.hardware.buses import BusHandle
 from horus.hardware.config import DeviceEntry
-from horus.msgs import DiagnosticLevel, DiagnosticStatus
+from horus.hardware.mount import Mount
+from horus.msgs import DeviceStatus, DiagnosticLevel
 from horus.node import Node
+from horus.node.calls import Calls
 from horus.node.pubsub import Pub, Subs
 
 #: Seconds between attempts to reach a device: the first, doubled up to the last.
@@ -78,8 +81,12 @@ class DriverNode(Node):
         #: Samples sent, faults met.
         self.samples = 0
         self.faults = 0
-        #: Whether it has answered once since the start.
+        #: Commands that were never sent to the device, and those that came too late.
+        self.refused = 0
+        self.late = 0
+        #: Whether it has answered once since the start, and what it says that it is.
         self.found = False
+        self.identity = ""
         self._clock = clock
         self._driver: Driver[Any, Any] | None = None
         self._generation = 0  # of the bus that the driver's link belongs to
@@ -94,18 +101,38 @@ class DriverNode(Node):
         self._said = ""
         self._mute = False
         self._status_ns = 0
+        self._counted = (self._since_ns, 0, 0.0)  # when, samples by then, rate before
+        self._earlier = (0, 0)  # errors and bytes of links that are no more
+        self._commands = marked(device.driver, "command")
+        self._calls: Calls | None = None
+        self._kept: object = None  # the calibration as it is in its file
+        self._mount = Mount.parse(device.config.mount) if device.config.mount else None
         name, driver = device.name, device.driver
         self._data = topics.data_topic(name, driver)
         self._status = topics.status_topic(name)
+        outputs = topics.output_types(driver)
+        self._outputs = [(method, topics.output_topic(name, method)) for method in outputs]
+        pubs = [Pub(topics.output_topic(name, method), kind) for method, kind in outputs.items()]
         super().__init__(
             name,
-            pubs=[Pub(self._data, topics.data_type(driver)), Pub(self._status, DiagnosticStatus)],
+            pubs=[
+                Pub(self._data, topics.data_type(driver)),
+                Pub(self._status, DeviceStatus),
+                *pubs,
+            ],
             subs=subs,
             tick=type(self)._work,
+            init=type(self)._begin,
             shutdown=type(self)._finish,
-            rate=max(device.config.rate, least_rate),
+            rate=max(device.config.rate, least_rate, driver.calls(device.config)),
             order=10,
         )
+
+    def _begin(self) -> None:
+        """Let the driver's commands be called, in the run that the scheduler begins."""
+        if self._commands:
+            doc = f"{self.device.use} on {self.bus.name}"
+            self._calls = Calls(self.name, self._commands, invoke=self._invoke, doc=doc)
 
     # the life cycle -----------------------------------------------------------------------------
 
@@ -117,6 +144,7 @@ class DriverNode(Node):
                 self._use(now)
             else:
                 self._find(now)
+            self._serve()
         except DeviceFault as fault:
             self._failed(fault.at(self.name, self.bus.name), now)
         except Exception as error:  # a bug in a driver must not stop the other devices
@@ -134,7 +162,9 @@ class DriverNode(Node):
         if self.state is DeviceState.FAULT:
             self.state = DeviceState.ABSENT
         if self._driver is None or self._generation != self.bus.generation:
+            self.bus.claim(self.name, *filter(None, self.device.place.split(",")))
             link = self.bus.link(self.name, self.device.station)
+            self._forget_link()
             self._driver = self.device.driver(self.device.config, link)
             self._generation = self.bus.generation
             self._steps = None
@@ -146,6 +176,7 @@ class DriverNode(Node):
                 return
             self.found = True
             self._make_safe(self._driver)
+            self._recognise(self._driver)
             self._steps = self._driver.configure() or iter(())
         try:
             self._next_ns = now + int(next(self._steps) * 1e9)
@@ -153,6 +184,31 @@ class DriverNode(Node):
             self._steps = None
             self._sample_ns = now
             self._enter(DeviceState.READY, f"found on {self.bus.name}, configured", now)
+
+    def _recognise(self, driver: Driver[Any, Any]) -> None:
+        """Learn which device this is, and what was found out about it before."""
+        self.identity = driver.identity()
+        if driver.calibration_type is not None:
+            try:
+                driver.calibration = calibration.load(driver.calibration_type, self._notes)
+                self._kept = driver.calibration
+            except ConfigError as error:
+                text = f"its calibration cannot be used: {error}"
+                cure = "correct the file or delete it"
+                raise driver.fault(FaultKind.REJECTED, text, cure) from None
+
+    @property
+    def _notes(self) -> Path:
+        """Return the file of this device's calibration."""
+        place = f"{self.bus.name}-{self.device.place}" if not self.identity else self.identity
+        return calibration.path_of(self.device.use, place, mock=self.mock)
+
+    def _forget_link(self) -> None:
+        if self._driver is not None:
+            errors, count = self._earlier
+            link = self._driver.link
+            self._earlier = (errors + link.errors, count + link.bytes)
+            self._driver = None
 
     def _use(self, now: int) -> None:
         """Let the device do its work for one tick."""
@@ -168,8 +224,13 @@ class DriverNode(Node):
             self.faults += 1
             return
         self._in_a_row = 0
+        for method, topic in self._outputs:
+            second = getattr(self._driver, method)()
+            if second is not None:
+                self._publish(topic, second, self._driver.link.stamp_ns)
         if message is not None:
-            self._publish(message, self._driver.link.stamp_ns)
+            self._publish(self._data, message, self._driver.link.stamp_ns)
+            self.samples += 1
             self._sample_ns = now
             if not self.is_actuator:
                 self._enter(DeviceState.ACTIVE, "samples arrive", now)
@@ -177,8 +238,26 @@ class DriverNode(Node):
             text = f"no new sample for {(now - self._sample_ns) / 1e9:.2f} s"
             raise DeviceFault(FaultKind.STALE, text, cure="was its power cut? It is set up again")
 
+    def _serve(self) -> None:
+        """Carry out what was called, and keep what was found out about the device."""
+        if self._calls is None or not self._calls.serve() or self._driver is None:
+            return
+        found = self._driver.calibration
+        if found is not self._kept and self.state in (DeviceState.READY, DeviceState.ACTIVE):
+            calibration.save(found, self._notes)
+            self._kept = found
+            self.log_info(f"its calibration is saved in {self._notes}")
+
+    def _invoke(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        """Call a command of the driver; a device that is not there refuses."""
+        if self._driver is None or self.state not in (DeviceState.READY, DeviceState.ACTIVE):
+            raise DeviceFault(FaultKind.ABSENT, f"{self.state.value}: {self.text}")
+        return function(self._driver, **arguments)
+
     def _failed(self, fault: DeviceFault, now: int) -> None:
         """Make the device safe, leave it, and come back to it after a while."""
+        if self._calls is not None:
+            self._calls.abort(str(fault))
         self.faults += 1
         self._in_a_row = 0
         used = self.state in (DeviceState.READY, DeviceState.ACTIVE)
@@ -219,25 +298,53 @@ class DriverNode(Node):
 
     # messages -----------------------------------------------------------------------------------
 
-    def _publish(self, message: Any, stamp_ns: int) -> None:
+    def _publish(self, topic: str, message: Any, stamp_ns: int) -> None:
         message.stamp = wall_time(stamp_ns)
         message.mock = self.mock
-        self._put(self._data, message, stamp_ns)
-        self.samples += 1
+        if self._mount is not None:
+            self._mount.apply(message)
+        self._put(topic, message, stamp_ns)
 
     def _tell(self, now: int) -> None:
         """Send the status."""
         self._status_ns = now
         counters = "".join(f"; {number} {what}" for what, number in self._counters() if number)
-        status = DiagnosticStatus(
+        device = self.device
+        errors, count = self._earlier
+        if self._driver is not None:
+            link = self._driver.link
+            errors, count = errors + link.errors, count + link.bytes
+        status = DeviceStatus(
             level=_LEVELS[self.state],
             name=self.name,
             message=f"{self.state.name}: {self.text}{counters}",
-            hardware_id=f"{self.device.use}@{self.bus.name}:{self.device.station:#x}",
-            stamp=time.time(),
+            hardware_id=f"{device.use}@{self.bus.name}{device.place and f':{device.place}'}",
+            state=self.state.value,
+            driver=device.use[:32],
+            bus=self.bus.name,
+            place=device.place[:32],
+            identity=self.identity[:64],
+            rate=self._measured_rate(now),
+            asked_rate=device.config.rate,
+            samples=self.samples,
+            faults=self.faults,
+            errors=errors,
+            bytes=count,
+            refused=self.refused,
+            late=self.late,
+            stamp=wall_time(now),
             mock=self.mock,
         )
         self._put(self._status, status, None)
+
+    def _measured_rate(self, now: int) -> float:
+        """Return the samples a second since the last full window."""
+        began, before, rate = self._counted
+        passed = (now - began) / 1e9
+        if passed >= STATUS_EVERY * 0.9:
+            rate = (self.samples - before) / passed
+            self._counted = (now, self.samples, rate)
+        return rate
 
     def _counters(self) -> list[tuple[str, int]]:
         return [("samples", self.samples), ("faults", self.faults)]
@@ -258,3 +365,6 @@ class DriverNode(Node):
 
     def _finish(self) -> None:
         """Leave the device, at the end of a run."""
+        if self._calls is not None:
+            self._calls.close()
+            self._calls = None

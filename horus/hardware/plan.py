@@ -35,8 +35,8 @@ class ProcessPlan:
 def processes(config: RobotConfig, mock: bool = False) -> list[ProcessPlan]:
     """Return the processes for a robot's hardware: one a bus, and with ``mock`` the twins' own.
 
-    A simulated I2C bus is inside the driver's process; simulated CAN devices have one to
-    themselves. A driver without a twin is a `ConfigError` with ``mock``.
+    Buses that hang from another, such as those of a multiplexer, are looked after by its process.
+    A driver without a twin is a `ConfigError` with ``mock``.
     """
     missing = [d for d in config.hardware.values() if mock and d.driver.twin is None]
     if missing:
@@ -47,11 +47,9 @@ def processes(config: RobotConfig, mock: bool = False) -> list[ProcessPlan]:
         )
     twins = []
     workers = []
-    for bus in config.buses.values():
-        if not config.devices_on(bus.name):
-            continue
+    for bus in config.roots():
         about = ("--config", str(config.path), "--bus", bus.name)
-        if mock and bus.backend.kind == "can":
+        if mock:
             argv = (sys.executable, "-m", "horus.hardware.twins", *about)
             twins.append(ProcessPlan(f"{bus.name}.sim", argv, "twin"))
         argv = (sys.executable, "-m", "horus.hardware.worker", *about)
@@ -61,6 +59,5 @@ def processes(config: RobotConfig, mock: bool = False) -> list[ProcessPlan]:
 
 def preflight(config: RobotConfig) -> list[str]:
     """Return why real buses cannot be opened, one line each with its cure; open nothing."""
-    used = [bus for bus in config.buses.values() if config.devices_on(bus.name)]
-    texts = [bus.backend.preflight(bus.name, bus.config) for bus in used]
+    texts = [bus.backend.preflight(bus.name, bus.config) for bus in config.roots()]
     return [text for text in texts if text]

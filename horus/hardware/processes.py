@@ -42,15 +42,14 @@ def parser(what: str) -> argparse.ArgumentParser:
     return made
 
 
-def bus_and_devices(config_path: str, bus: str) -> tuple[BusEntry, list[DeviceEntry]]:
-    """Return a bus of a robot and the devices on it."""
+def tree_and_devices(config_path: str, bus: str) -> tuple[list[BusEntry], list[DeviceEntry]]:
+    """Return a bus of a robot with those that hang from it, and the devices on all of them."""
     config = load(config_path)
-    entry = config.buses.get(bus)
-    devices = config.devices_on(bus)
-    if entry is None or not devices:
+    devices = config.devices_below(bus) if bus in config.buses else []
+    if not devices:
         known = ", ".join(config.buses) or "none"
         raise SystemExit(f"{config_path}: no devices on a bus called {bus}; buses: {known}")
-    return entry, devices
+    return config.tree(bus), devices
 
 
 def say_ready() -> None:

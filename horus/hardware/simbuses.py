@@ -2,7 +2,8 @@
 
 A simulated CAN bus crosses processes by multicast on this host (python-can's ``udp_multicast``), so
 that other CAN programs can take part, or where there is no multicast by sockets in a folder.
-``HORUS_SIM_CAN=udp`` or ``unix`` forces one of them.
+``HORUS_SIM_CAN=udp`` or ``unix`` forces one of them. A simulated I2C bus is a socket in a folder; a
+simulated serial port is a pty, which is opened as a real port is.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ from random import SystemRandom
 
 from horus.bus import session
 from horus.errors import HorusError
+from horus.hal.backends import Bus
 from horus.hal.backends.sim_can import SimCan, SimCanConfig
-from horus.hal.can import CanBus
 from horus.hal.config import BusConfig, option
 from horus.hal.faults import DeviceFault, FaultKind
-from horus.hal.simi2c import RegisterSim, SimI2cBus
 from horus.hal.unixcan import UnixCan
-from horus.hardware.config import DeviceEntry
+from horus.hal.unixi2c import UnixI2c
 
 #: Ports for simulated buses: below the kernel's own choice of ports (ip_local_port_range).
 PORTS = range(20_000, 32_000)
@@ -39,8 +39,32 @@ class UnixCanConfig(BusConfig):
     bus: str = option()
 
 
-#: Kinds of simulated CAN bus by name.
-KINDS: Mapping[str, type[BusConfig]] = {"udp": SimCanConfig, "unix": UnixCanConfig}
+@dataclass(frozen=True, kw_only=True)
+class UnixI2cConfig(BusConfig):
+    """Where a simulated I2C bus is: its folder's name below that of the run."""
+
+    bus: str = option()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PtyConfig(BusConfig):
+    """Where a simulated serial port is: its folder's name below that of the run."""
+
+    bus: str = option()
+    baudrate: int = option(115_200, unit="bit/s", low=50, high=12_000_000)
+
+
+#: Kinds of simulated bus by name.
+KINDS: Mapping[str, type[BusConfig]] = {
+    "udp": SimCanConfig,
+    "unix": UnixCanConfig,
+    "i2c_socket": UnixI2cConfig,
+    "pty": PtyConfig,
+}
+#: What each of them is, in the words of `horus.hal.maps.DeviceMap.bus_kind`.
+KIND_OF = {"udp": "can", "unix": "can", "i2c_socket": "i2c", "pty": "serial"}
+#: In a bus's folder: the file that names its pty.
+PTY_FILE = "pty"
 
 
 def session_path() -> Path | None:
@@ -49,13 +73,52 @@ def session_path() -> Path | None:
     return session.session_dir(session_id) if session_id else None
 
 
-def open_can(name: str, config: BusConfig, run: Path | None = None) -> CanBus:
-    """Open a simulated CAN bus, by default of this process's run."""
+def folder_of(bus: str, run: Path | None = None) -> Path:
+    """Return the folder of a simulated bus, by default of this process's run."""
+    return session.make_dir((run or session_path() or session.root()) / FOLDER / Path(bus).name)
+
+
+def open_bus(name: str, config: BusConfig, run: Path | None = None) -> Bus:
+    """Open a simulated bus, by default of this process's run."""
     if isinstance(config, SimCanConfig):
         return SimCan(name, config)
-    assert isinstance(config, UnixCanConfig)
-    folder = (run or session_path() or session.root()) / FOLDER / Path(config.bus).name
-    return UnixCan(name, session.make_dir(folder))
+    if isinstance(config, UnixCanConfig):
+        return UnixCan(name, folder_of(config.bus, run))
+    if isinstance(config, UnixI2cConfig):
+        return UnixI2c(name, folder_of(config.bus, run))
+    assert isinstance(config, PtyConfig)
+    return _open_pty(name, config, folder_of(config.bus, run))
+
+
+def _open_pty(name: str, config: PtyConfig, folder: Path) -> Bus:
+    from horus.hal.backends.serial_port import SerialPort, SerialPortConfig
+
+    try:
+        path = (folder / PTY_FILE).read_text()
+    except OSError as error:
+        text = f"the simulated port is not there: {error}"
+        raise DeviceFault(FaultKind.ABSENT, text, bus=name) from None
+    return SerialPort(name, SerialPortConfig(device=path, baudrate=config.baudrate))
+
+
+def offer_pty(bus: str, path: str) -> None:
+    """Tell the other processes of the run which pty is a bus."""
+    file = folder_of(bus) / PTY_FILE
+    draft = file.with_suffix(".new")
+    try:
+        draft.write_text(path)
+        draft.replace(file)
+    except OSError as error:
+        raise session.explain(error, file) from None
+
+
+def bus_config(kind: str, bus: str, baudrate: int = 115_200) -> BusConfig:
+    """Return where this run's simulated bus of a kind is."""
+    if kind == "can":
+        return can_config(bus)
+    if kind == "serial":
+        return PtyConfig(bus=bus, baudrate=baudrate)
+    return UnixI2cConfig(bus=bus)
 
 
 def can_config(bus: str) -> BusConfig:
@@ -117,22 +180,3 @@ def _free_port(bus: str) -> int:
         return port
     text = f"no free UDP port found in {PORTS.start}..{PORTS.stop}"
     raise DeviceFault(FaultKind.BUSY, text, bus=bus, cure=f"set {FORCE}=unix")
-
-
-def twin_of(device: DeviceEntry) -> object:
-    """Make the simulated twin of a device."""
-    if device.driver.twin is None:
-        raise TypeError(f"{device.name}: the driver {device.use} has no simulated twin")
-    return device.driver.twin(device.config, device.sim)
-
-
-def make_i2c(name: str, devices: list[DeviceEntry]) -> tuple[SimI2cBus, Mapping[str, object]]:
-    """Make an I2C bus of twins in this process; return it with the twins by device name."""
-    bus = SimI2cBus(name)
-    twins = {}
-    for device in devices:
-        twin = twin_of(device)
-        assert isinstance(twin, RegisterSim)
-        bus.attach(twin)
-        twins[device.name] = twin
-    return bus, twins

@@ -5,7 +5,8 @@
 | ``<name>`` | what the driver's `read` returns | a device that only measures |
 | ``<name>.command`` | what the driver's `write` takes | the robot's nodes, to a device that moves |
 | ``<name>.state`` | what the driver's `read` returns | a device that moves |
-| ``<name>.status`` | `DiagnosticStatus` | every device: at a change, and once a second |
+| ``<name>.<output>`` | what that `output` method returns | a device with a second source |
+| ``<name>.status`` | `DeviceStatus` | every device: at a change, and once a second |
 | ``sim.<name>`` | dict: the twin's true state | every simulated device, 20 times a second |
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 import types
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from horus.hal.driver import Actuator, Driver
+from horus.hal.driver import Actuator, Driver, marked
 
 
 def command_topic(name: str) -> str:
@@ -35,6 +36,19 @@ def truth_topic(name: str) -> str:
 def data_topic(name: str, driver: type[Driver[Any, Any]]) -> str:
     """Return the topic on which a device's samples, or its state, are sent."""
     return f"{name}.state" if issubclass(driver, Actuator) else name
+
+
+def output_topic(name: str, method: str) -> str:
+    """Return the topic of a second source of messages: a method marked with `horus.hal.output`."""
+    return f"{name}.{method}"
+
+
+def output_types(driver: type[Driver[Any, Any]]) -> dict[str, type]:
+    """Return the message types of a driver's second sources by the names of their methods."""
+    return {
+        name: _message(driver, function, "return")
+        for name, function in marked(driver, "output").items()
+    }
 
 
 def data_type(driver: type[Driver[Any, Any]]) -> type:

@@ -1,4 +1,4 @@
-"""The process of the simulated devices on one CAN bus: ``python -m horus.hardware.twins``.
+"""The process of the simulated devices on one bus: ``python -m horus.hardware.twins``.
 
 Told to stop, it goes on until its motors have come to rest and nobody commands them any more: like
 real motors, the twins must still be there when their driver, or the supervisor, makes them safe.
@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import FrameType
-from typing import Any
 
 from horus.bus import Publisher
 from horus.errors import HorusError
-from horus.hal.simcan import CanSim, CanSimHost
-from horus.hardware import simbuses, topics
-from horus.hardware.processes import bus_and_devices, parser, say_ready, show_log
+from horus.hardware import topics
+from horus.hardware.processes import parser, say_ready, show_log, tree_and_devices
+from horus.hardware.simhosts import OpenSimulation
+from horus.hardware.steering import Steering
 
 TRUTH_EVERY = 0.05  # s
-#: Longest step (s) of the simulation's loop.
-STEP = 0.002
 #: Told to stop: it ends after this much silence (s) with all at rest, or after the last time (s).
 QUIET, AT_LAST = 0.3, 3.0
 
@@ -28,12 +26,14 @@ QUIET, AT_LAST = 0.3, 3.0
 class TwinProcess:
     """Moves twins on in real time until they are told to stop and have come to rest."""
 
-    def __init__(self, host: CanSimHost, twins: Mapping[str, CanSim[Any, Any]]) -> None:
-        self.host = host
-        self.twins = twins
+    def __init__(self, simulation: OpenSimulation) -> None:
+        self.simulation = simulation
+        self.host = simulation.host
+        self.twins = simulation.twins
         self._stop_ns = 0
         self._truth_ns = 0
-        self._topics = {name: Publisher(topics.truth_topic(name)) for name in twins}
+        self._topics = {name: Publisher(topics.truth_topic(name)) for name in self.twins}
+        self._steering = Steering(self.twins)
 
     def stop(self, _signum: int = 0, _frame: FrameType | None = None) -> None:
         """Ask for the end; may be a signal handler."""
@@ -42,12 +42,14 @@ class TwinProcess:
     def run(self) -> None:
         """Simulate until the end."""
         while not self._over():
-            self.host.step(STEP)
+            self.host.step(self.simulation.step)
+            self._steering.serve()
             now = time.monotonic_ns()
             if now - self._truth_ns >= TRUTH_EVERY * 1e9:
                 self._truth_ns = now
                 self._show()
         self._show()
+        self._steering.close()
         for publisher in self._topics.values():
             publisher.close()
 
@@ -66,22 +68,20 @@ class TwinProcess:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Hold the simulated devices of one bus until told to stop."""
-    args = parser("Hold the simulated devices of one CAN bus.").parse_args(arguments)
+    args = parser("Hold the simulated devices of one bus.").parse_args(arguments)
     show_log()
     try:
-        _, devices = bus_and_devices(args.config, args.bus)
-        twins = {device.name: simbuses.twin_of(device) for device in devices}
-        assert all(isinstance(twin, CanSim) for twin in twins.values())
-        bus = simbuses.open_can(args.bus, simbuses.can_config(args.bus))
+        tree, devices = tree_and_devices(args.config, args.bus)
+        simulation = OpenSimulation(tree, devices)
         try:
-            process = TwinProcess(CanSimHost(bus, twins.values()), twins)  # type: ignore[arg-type]
+            process = TwinProcess(simulation)
             for signum in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(signum, process.stop)
             print(f"simulated: {', '.join(f'{d.name} ({d.use})' for d in devices)}", flush=True)
             say_ready()
             process.run()
         finally:
-            bus.close()
+            simulation.close()
     except HorusError as error:
         print(error)
         return 1

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 from horus.errors import HorusError
 from horus.hal.driver import Actuator
 from horus.hal.link import Clock
-from horus.hardware import lastwords, simbuses, topics
+from horus.hardware import lastwords, simbuses
 from horus.hardware.actuator import ActuatorNode
-from horus.hardware.buses import BusHandle, real_bus
+from horus.hardware.buses import BusHandle, branch_bus, claims_of, real_bus
 from horus.hardware.config import BusEntry, DeviceEntry
 from horus.hardware.lastwords import BusAddress
 from horus.hardware.node import DriverNode
-from horus.hardware.processes import bus_and_devices, parser, say_ready, show_log
-from horus.node import Node
+from horus.hardware.processes import parser, say_ready, show_log, tree_and_devices
 from horus.scheduler import Scheduler
-
-TRUTH_RATE = 20.0  # Hz
-
-
-class TruthNode(Node):
-    """Shows the true state of twins that live in this process."""
-
-    def __init__(self, twins: Mapping[str, Any]) -> None:
-        self.twins = {topics.truth_topic(name): twin for name, twin in twins.items()}
-        super().__init__("sim", pubs=list(self.twins), tick=type(self)._show, rate=TRUTH_RATE)
-
-    def _show(self) -> None:
-        for topic, twin in self.twins.items():
-            self.send(topic, {"mock": True, **twin.truth()})
 
 
 def driver_node(
@@ -48,23 +33,58 @@ def driver_node(
     return DriverNode(device, bus, mock=mock, clock=clock)
 
 
+class Buses:
+    """The open buses of one process: a root and those that hang from it."""
+
+    def __init__(self, tree: Sequence[BusEntry], mock: bool) -> None:
+        self.handles: dict[str, BusHandle] = {}
+        self.addresses: dict[str, BusAddress] = {}
+        for entry in tree:
+            self._add(entry, mock)
+
+    def _add(self, entry: BusEntry, mock: bool) -> None:
+        if entry.parent:
+            parent = self.handles[entry.parent]
+            claims = None if mock else claims_of(entry, parent)
+            self.handles[entry.name] = BusHandle(
+                entry.name, lambda: branch_bus(entry, parent), claims=claims
+            )
+            address = self.addresses[entry.parent]
+            self.addresses[entry.name] = replace(address, branches=(*address.branches, entry))
+            return
+        address = BusAddress(entry.name, entry.use, entry.config)
+        if mock:
+            baudrate = getattr(entry.config, "baudrate", 115_200)
+            config = simbuses.bus_config(entry.backend.kind, entry.name, baudrate)
+            address = BusAddress(entry.name, "simulated", config)
+            self.handles[entry.name] = BusHandle(entry.name, address.open)
+        else:
+            self.handles[entry.name] = BusHandle(
+                entry.name, lambda: real_bus(entry), claims=claims_of(entry)
+            )
+        self.addresses[entry.name] = address
+
+    def close(self) -> None:
+        """Close all, children first."""
+        for handle in reversed(self.handles.values()):
+            handle.close()
+
+
 def open_robot(
-    entry: BusEntry, devices: list[DeviceEntry], mock: bool
-) -> tuple[list[Node], BusHandle]:
-    """Return the nodes for all devices of a bus, and the bus, which is opened when first used."""
-    address = BusAddress(entry.name, entry.use, entry.config)
-    extra: list[Node] = []
-    if not mock:
-        handle = BusHandle(entry.name, lambda: real_bus(entry))
-    elif entry.backend.kind == "can":
-        address = BusAddress(entry.name, "simulated", simbuses.can_config(entry.name))
-        handle = BusHandle(entry.name, address.open)
-    else:
-        simulated, twins = simbuses.make_i2c(entry.name, devices)
-        handle = BusHandle(entry.name, lambda: simulated)
-        extra = [TruthNode(twins)]
-    made: list[Node] = [driver_node(d, handle, mock=mock, address=address) for d in devices]
-    return made + extra, handle
+    tree: Sequence[BusEntry], devices: Sequence[DeviceEntry], mock: bool
+) -> tuple[list[DriverNode], Buses]:
+    """Return the nodes for all devices of a bus and the buses, which are opened when first used."""
+    buses = Buses(tree, mock)
+    nodes = [
+        driver_node(
+            device,
+            buses.handles[device.bus],
+            mock=mock,
+            address=buses.addresses.get(device.bus),
+        )
+        for device in devices
+    ]
+    return nodes, buses
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,15 +94,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parse.parse_args(arguments)
     show_log()
     try:
-        entry, devices = bus_and_devices(args.config, args.bus)
-        nodes, bus = open_robot(entry, devices, args.mock)
+        tree, devices = tree_and_devices(args.config, args.bus)
+        nodes, buses = open_robot(tree, devices, args.mock)
         try:
             with Scheduler() as scheduler:
                 scheduler.add(nodes)
                 say_ready()
                 scheduler.run()
         finally:
-            bus.close()
+            buses.close()
     except HorusError as error:
         print(error)
         return 1

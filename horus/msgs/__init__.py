@@ -28,11 +28,14 @@ from horus.msgs.gnss import CovarianceKind, NavSatFix, NavSatStatus
 from horus.msgs.io import AnalogIO, DigitalIO, RcChannels
 from horus.msgs.power import BatteryState, BatteryStatus
 from horus.msgs.sensors import (
+    Encoder,
+    Environment,
     FluidPressure,
     Illuminance,
     Imu,
     LaserScan,
     MagneticField,
+    MagnetState,
     RangeKind,
     RangeSensor,
     Temperature,
@@ -58,6 +61,8 @@ __all__ = [
     "DifferentialDriveCommand",
     "DigitalIO",
     "EmergencyStop",
+    "Encoder",
+    "Environment",
     "FluidPressure",
     "Frame",
     "Heartbeat",
@@ -66,6 +71,7 @@ __all__ = [
     "JointCommand",
     "JointState",
     "LaserScan",
+    "MagnetState",
     "MagneticField",
     "MotorCommand",
     "MotorState",

@@ -4,14 +4,17 @@ from enum import IntEnum
 from math import nan
 from typing import Annotated
 
-from horus.message import EMPTY, Float32Array, UInt8, VarArray, message
+from horus.message import EMPTY, Float32Array, Int64, UInt8, VarArray, message
 from horus.msgs._base import Frame, Quaternion, Stamped
 
 __all__ = [
+    "Encoder",
+    "Environment",
     "FluidPressure",
     "Illuminance",
     "Imu",
     "LaserScan",
+    "MagnetState",
     "MagneticField",
     "RangeKind",
     "RangeSensor",
@@ -71,6 +74,38 @@ class MagneticField(Stamped):
     """No unit: the frame that the axes belong to."""
 
 
+class MagnetState(IntEnum):
+    """How a magnetic encoder finds its magnet."""
+
+    UNKNOWN = 0
+    """The encoder has no magnet, or cannot tell."""
+    GOOD = 1
+    WEAK = 2
+    """Too far away: the position is noisier than it could be."""
+    STRONG = 3
+    """Too near: the position may be bent."""
+
+
+@message
+class Encoder(Stamped):
+    """The angle of a shaft that nobody drives through this device."""
+
+    position: float = 0.0
+    """rad: angle from the encoder's zero, with all whole turns since the start."""
+
+    velocity: float = nan
+    """rad/s: rate of turn; NaN is not known yet."""
+
+    turns: Int64 = 0
+    """No unit: whole turns in ``position``; negative below zero."""
+
+    magnet: UInt8 = MagnetState.UNKNOWN
+    """No unit: a `MagnetState`."""
+
+    frame: Frame = ""
+    """No unit: the frame whose z axis the shaft turns about, right-handed."""
+
+
 @message
 class Temperature(Stamped):
     """A temperature, in degrees Celsius as thermometers and people read it, not in kelvin."""
@@ -91,6 +126,23 @@ class FluidPressure(Stamped):
 
     variance: float = 0.0
     """Pa²: of the measurement; 0 is unknown."""
+
+
+@message
+class Environment(Stamped):
+    """The air around a sensor that measures several of its properties at once."""
+
+    temperature: float = nan
+    """°C: of the air, or of the sensor if that is warmer; NaN is not measured."""
+
+    pressure: float = nan
+    """Pa: absolute; the standard atmosphere is 101325 Pa; NaN is not measured."""
+
+    humidity: float = nan
+    """No unit: relative humidity, 0 (dry) to 1 (saturated); NaN is not measured."""
+
+    frame: Frame = ""
+    """No unit: the frame of the sensor."""
 
 
 @message

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from horus.clock import now_ns, wall_time
 from horus.errors import did_you_mean
 from horus.node.callbacks import Callbacks
 from horus.node.ends import Ends
@@ -96,7 +96,7 @@ class Node:
         self._node_info = NodeInfo(name, self.log_error)
         self._node_log: logging.Logger | None = None
         self._node_host: Scheduler | None = None  # that it was added to
-        self._node_since = monotonic_ns()  # from when on silence counts as age
+        self._node_since = now_ns()  # from when on silence counts as age
         self._node_ends = ends = Ends(name, self._node_pubs, self._node_subs, self.log_warning)
         self._node_subscribers = ends.subscribers
         self._node_receivers = ends.receivers
@@ -144,17 +144,17 @@ class Node:
     def get_with_timestamp(self, topic: str) -> tuple[Any, float] | None:
         """Return the next unread message and its time (unix seconds), or None."""
         found = self._node_subscribers[topic].recv_stamped()
-        return None if found is None else (found[0], _wall_time(found[1]))
+        return None if found is None else (found[0], wall_time(found[1]))
 
     def get_timestamp(self, topic: str) -> float | None:
         """Return the time (unix seconds) of the message `get` would return next, or None."""
         stamp = self._node_subscribers[topic].peek_stamp()
-        return None if stamp is None else _wall_time(stamp)
+        return None if stamp is None else wall_time(stamp)
 
     def get_message_age(self, topic: str) -> float | None:
         """Return the age (s) of the message `get` would return next, or None."""
         stamp = self._node_subscribers[topic].peek_stamp()
-        return None if stamp is None else (monotonic_ns() - stamp) * 1e-9
+        return None if stamp is None else (now_ns() - stamp) * 1e-9
 
     def is_stale(self, topic: str, max_age: float) -> bool:
         """Return whether nothing younger than ``max_age`` seconds has come.
@@ -165,7 +165,7 @@ class Node:
         if not max_age >= 0:
             raise ValueError(f"is_stale({topic!r}): max_age is {max_age!r}; it is seconds, >= 0")
         subscriber = self._node_subscribers[topic]
-        oldest = monotonic_ns() - int(max_age * 1e9) if max_age < 1e9 else 0
+        oldest = now_ns() - int(max_age * 1e9) if max_age < 1e9 else 0
         if oldest > 0:
             subscriber.discard_before(oldest)
         if subscriber.unread():
@@ -263,12 +263,6 @@ class Node:
 
         Called from another thread than ``tick``, when no tick is running unless that one hangs.
         """
-
-
-def _wall_time(mono_ns: int) -> float:
-    from horus.bus import wall_time
-
-    return wall_time(mono_ns)
 
 
 def _checked_name(name: object) -> str:

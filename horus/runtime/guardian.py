@@ -1,8 +1,9 @@
 """The process that tidies up when the supervisor itself is killed.
 
 The kernel sends every process of a run SIGTERM at that moment; the guardian waits for them to stop
-in order, kills those that do not, speaks the last words of actuators whose process could not, and
-removes the session. It learns of the death through the end of its standard input.
+in order, kills those that do not (sooner those that hang with armed devices), speaks the last words
+of actuators whose process could not, and removes the session. It learns of the death through the
+end of its standard input.
 
 It is told ``PID START`` for every process, and ``done`` before the supervisor ends in order.
 """
@@ -40,6 +41,7 @@ def clean_up(leaders: Mapping[int, int], session_id: str, grace: float, folder: 
     import shutil
 
     from horus.bus import leftovers, session
+    from horus.runtime.hang import HangWatch
     from horus.runtime.lastwords import speak
     from horus.runtime.linux import send_signal, session_members
 
@@ -57,10 +59,20 @@ def clean_up(leaders: Mapping[int, int], session_id: str, grace: float, folder: 
                     print(line, file=sys.stderr)
 
     folder_of_run = session.session_dir(session_id)
+    hangs = HangWatch(folder_of_run)
+
+    def kill_the_hung() -> None:
+        for hung in hangs.look(time.monotonic()):
+            if hung.pid in silent:
+                print(f"   Killed process {hung.pid}: it {hung}", file=sys.stderr)
+                send_signal(hung.pid, signal.SIGKILL)
+                hangs.forget(hung.pid)
+
     speak_for_the_dead()
     deadline = time.monotonic() + grace
     while session_members(leaders) and time.monotonic() < deadline:
         time.sleep(0.02)
+        kill_the_hung()
         speak_for_the_dead()
     deadline = time.monotonic() + _KILL_WAIT
     while (left := session_members(leaders)) and time.monotonic() < deadline:

@@ -32,6 +32,9 @@ class Process:
         self.asked: signal.Signals | None = None
         #: Why that signal came before its time, if it did.
         self.hurried = ""
+        #: Why it was killed for hanging, if it was, and when (monotonic s).
+        self.hung = ""
+        self.killed_at = 0.0
         #: True when not even SIGKILL ended it in time.
         self.lost = False
         self._lines = LineSplitter()

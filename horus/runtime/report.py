@@ -65,9 +65,14 @@ class Reporter:
             self.say(describe(process))
             # A driver that ended with 0 has withdrawn its last words; if not, it left them to us.
             if process.code != 0 or process.program.kind == "driver":
-                for line in speak(self._session_path, process.pid, describe_end(process.code)):
-                    self.say(line)
+                self.speak_for(process)
         return ended
+
+    def speak_for(self, process: Process) -> None:
+        """Make safe what a process has left armed, and tell of it."""
+        why = "hung" if process.hung else describe_end(process.code)
+        for line in speak(self._session_path, process.pid, why):
+            self.say(line)
 
 
 def describe(process: Process) -> str:
@@ -75,6 +80,8 @@ def describe(process: Process) -> str:
     name = f"[{process.name}]"
     if process.lost:
         return f"   Lost {name}: not even SIGKILL ends it; it hangs in a device driver"
+    if process.hung:
+        return f"   Killed {name}: it {process.hung}"
     if process.asked is None:
         if process.code == 0:
             return f"   Ended {name}"

@@ -15,7 +15,8 @@ from horus.bus.leftovers import topic_ends
 from horus.bus.session import topics_dir
 from horus.runtime import typos
 from horus.runtime.build import Program
-from horus.runtime.linux import adopt_orphans, descendants, send_signal
+from horus.runtime.hang import HangWatch
+from horus.runtime.linux import adopt_orphans, descendants, send_signal, signal_group
 from horus.runtime.output import Output
 from horus.runtime.process import Guardian, Process
 from horus.runtime.report import Reporter
@@ -30,6 +31,8 @@ _READY_TIMEOUT = 15.0
 _SWEEP_GRACE = 1.0
 #: How long (s) after the last start topics are compared: until then imports and inits are over.
 _LOOK_AFTER = 3.0
+#: How long (s) the kernel may take to end a process that hangs, until its devices are made safe.
+_KILL_PATIENCE = 0.2
 _WHY = {signal.SIGINT: "Ctrl+C", signal.SIGHUP: "the terminal has gone"}
 
 
@@ -64,6 +67,7 @@ class Supervisor:
         self._env = env
         self._report = Reporter(output, session_path, colour=options.colour)
         self._processes: list[Process] = []
+        self._hangs = HangWatch(session_path)
         self._stop: StopSequence | None = None
         self._stop_signal: signal.Signals | None = None
         #: The least exit status: 1 when the run itself failed, not one of its processes.
@@ -185,11 +189,11 @@ class Supervisor:
 
     def _turn(self, timeout: float | None) -> None:
         """Wait for something to happen and take note of it."""
-        if timeout is not None:
-            timeout = max(timeout, 0.0)
+        every = self._hangs.every
+        timeout = every if timeout is None else min(max(timeout, 0.0), every)
         if self._stop is None and self._output.full():
             # Let our own reader catch up, but go on noticing signals and ends.
-            timeout = 0.2 if timeout is None else min(timeout, 0.2)
+            timeout = min(timeout, 0.2)
             with selectors.DefaultSelector() as inbox_only:
                 inbox_only.register(self._inbox.fd, selectors.EVENT_READ)
                 inbox_only.select(timeout)
@@ -201,6 +205,20 @@ class Supervisor:
                 else:
                     self._read(key.data)
         self._reap()
+        self._end_hung()
+
+    def _end_hung(self) -> None:
+        """Kill processes that hang while they hold armed devices; their last words follow."""
+        now = time.monotonic()
+        running = {process.pid: process for process in self._processes if process.running}
+        for hung in self._hangs.look(now):
+            process = running.get(hung.pid)
+            if process is not None and not process.hung:
+                process.hung, process.killed_at = str(hung), now
+                signal_group(process.pid, signal.SIGKILL)
+        for process in running.values():
+            if process.hung and now - process.killed_at > _KILL_PATIENCE:
+                self._report.speak_for(process)  # its motors do not wait for the kernel either
 
     def _read(self, process: Process) -> None:
         fd = process.fd
@@ -222,6 +240,7 @@ class Supervisor:
 
     def _tell_ends(self) -> None:
         for process in self._report.ends(self._processes):
+            self._hangs.forget(process.pid)
             if self._options.fail_fast and not process.ended_well:
                 self._begin_stop(f"--fail-fast: [{process.name}] failed")
 

@@ -1,11 +1,17 @@
-"""Where time comes from: the machine's clock, or one that a test moves by hand."""
+"""Where time comes from: the machine's clock, or one that moves only when told to."""
 
 from __future__ import annotations
 
 import time
+from types import TracebackType
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock"]
+from horus import clock as process_clock
+
+__all__ = ["Clock", "SimClock", "SystemClock"]
+
+#: Least step (ns) of simulated time that a sleep takes, so that who waits awake comes to an end.
+LEAST_NS = 1_000
 
 
 class Clock(Protocol):
@@ -23,3 +29,65 @@ class SystemClock:
 
     monotonic_ns = staticmethod(time.monotonic_ns)
     sleep = staticmethod(time.sleep)
+
+
+class SimClock:
+    """A clock that moves only when told to: seconds pass as fast as they can be computed.
+
+    A `Scheduler` with it ticks nodes at their rates in simulated time, and stamps and ages of
+    messages follow it in the whole process while it runs::
+
+        Scheduler(clock=SimClock()).add(node).run(duration=60)     # 60 s in a moment
+
+    What asks Python's own `time` module is not fooled. Within ``with`` the clock is in use even
+    when no scheduler runs; there can be one in a process.
+
+    Args:
+        start: seconds that it shows at first, above 0.
+        epoch: unix time in seconds at its zero; by default the year 2000 begins.
+
+    """
+
+    def __init__(self, start: float = 1.0, epoch: float = 946_684_800.0) -> None:
+        if not 0 < start < 1e9:
+            raise ValueError(f"SimClock: start is {start!r}; it is seconds, above 0")
+        self.epoch = epoch
+        self._start_ns = self._now_ns = round(start * 1e9)
+        self._before: list[process_clock.Simulated | None] = []
+
+    @property
+    def seconds(self) -> float:
+        """Return the simulated seconds since the start."""
+        return (self._now_ns - self._start_ns) / 1e9
+
+    def monotonic_ns(self) -> int:
+        """Return the simulated time in nanoseconds."""
+        return self._now_ns
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; nothing happens by that alone."""
+        if not 0 <= seconds < 1e9:
+            raise ValueError(f"SimClock.advance: {seconds!r} is no number of seconds from 0")
+        self._now_ns += round(seconds * 1e9)
+        process_clock.moved(self)
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, were it only a microsecond."""
+        self._now_ns += max(round(seconds * 1e9), LEAST_NS)
+        process_clock.moved(self)
+
+    def __enter__(self) -> SimClock:
+        self._before.append(process_clock.in_use())
+        process_clock.use(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        process_clock.use(self._before.pop())
+
+    def __repr__(self) -> str:
+        return f"SimClock({self.seconds:.6f} s)"

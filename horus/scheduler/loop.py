@@ -77,12 +77,16 @@ class Loop:
         self._rates.append((task, hertz))
         self.attention = True
 
-    def run(self, begin: int, end: int | None) -> None:
-        """Tick until stopped, or until the moment ``end`` (ns) on the clock."""
+    def run(self, begin: int, end: int | None, *, anew: bool = True) -> None:
+        """Tick until stopped, or until the moment ``end`` (ns) on the clock.
+
+        Without ``anew``, tasks go on with the grid that they have from an earlier call.
+        """
         last = _End(self, begin + _FOREVER_NS if end is None else end)
         places = [last, *(task for task in self._ordered() if task.call is not None)]
         for task in places[1:]:
-            task.begin(begin)
+            if anew or not task.due:
+                task.begin(begin)
         with _fine_sleep():
             while not self.stopping:
                 self.attention = False

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from functools import partial
 from time import monotonic
 
 from horus.node import Node
 from horus.node.info import NodeState, describe
-from horus.scheduler.clock import Clock
+from horus.scheduler.clock import Clock, SimClock
 from horus.scheduler.failures import Failures, none_hint
 from horus.scheduler.loop import Loop
 from horus.scheduler.signals import StopSignals
@@ -30,6 +31,9 @@ class Run:
 
     def __init__(self, nodes: Iterable[tuple[Node, int]], clock: Clock, spin_ns: int) -> None:
         self._clock = clock
+        self._using = ExitStack()
+        if isinstance(clock, SimClock):  # the stamps of this process follow it
+            self._using.enter_context(clock)
         self._spin_ns = spin_ns
         self._failures = Failures(clock, self._crash)
         self._signals = StopSignals(self.stop)
@@ -82,6 +86,22 @@ class Run:
             self._start(threads=False)
             self._loop.tasks = list(self._tasks.values())
             self._loop.tick_once()
+        except BaseException as error:
+            self._note(error)
+        return not self.stopping and self._failure is None
+
+    def proceed(self, seconds: float) -> bool:
+        """Tick at the nodes' rates for so long; return whether the run goes on.
+
+        All on this thread. What was due is due still when it is called again.
+        """
+        try:
+            self._start(threads=False)
+            if not self.stopping:
+                self._loop.tasks = list(self._tasks.values())
+                begin = self._clock.monotonic_ns()
+                self._loop.run(begin, begin + round(seconds * 1e9), anew=False)
+                self._loop.stopping = self.stopping
         except BaseException as error:
             self._note(error)
         return not self.stopping and self._failure is None
@@ -173,7 +193,12 @@ class Run:
         for task in self._tasks.values():
             if task.initialised and task.node.info.state is not NodeState.CRASHED:
                 task.node.info._state = NodeState.STOPPING
-        late = make_safe(list(self._tasks.values()), self._ticking)
+        if isinstance(self._clock, SimClock):  # in order, so that a run repeats exactly
+            for task in self._tasks.values():
+                task.make_safe()
+            late = []
+        else:
+            late = make_safe(list(self._tasks.values()), self._ticking)
         self._join()
         make_safe(late, {})
         for name, task in reversed(self._tasks.items()):
@@ -183,6 +208,7 @@ class Run:
                 task.close()
         for worker in self._workers.values():
             worker.close()
+        self._using.close()
         return self._failure
 
     def _stuck(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, overload
@@ -11,7 +12,10 @@ from horus.node.node import Node, checked_rate
 from horus.scheduler.clock import Clock, SystemClock
 from horus.scheduler.running import Run
 
-__all__ = ["Scheduler", "run"]
+__all__ = ["Scheduler", "collecting", "run"]
+
+#: What `collecting` has found, while it does.
+_collected: list[tuple[Node, int]] | None = None
 
 
 class Scheduler:
@@ -26,7 +30,7 @@ class Scheduler:
     the reverse order of adding; then the topics are closed.
 
     Args:
-        clock: for tests: where time comes from.
+        clock: where time comes from; with a `SimClock`, seconds pass as fast as they can.
         spin: wait out the last so many seconds before a tick awake; costs CPU, takes away jitter.
 
     """
@@ -158,6 +162,9 @@ class Scheduler:
         """
         if duration is not None and not 0 <= duration < float("inf"):
             raise ValueError(f"run: duration is {duration!r}; it is seconds, 0 or more")
+        if _collected is not None:
+            _collected.extend(self._orders.values())
+            return
         from horus.logs import ensure_visible, logger
 
         ensure_visible()
@@ -181,6 +188,25 @@ class Scheduler:
         goes_on, failure = False, None
         try:
             goes_on = run.step()
+            if not goes_on:
+                failure = run.end()
+        finally:
+            self._run = run if goes_on else None
+            self._running = False
+        _raise(failure)
+
+    def advance(self, seconds: float) -> None:
+        """Tick the nodes at their rates for so many seconds on this thread, and leave them running.
+
+        For scenarios in simulated time; the first call starts them. `stop`, or the end of
+        ``with``, stops them; so does a node that fails.
+        """
+        if not 0 <= seconds < float("inf"):
+            raise ValueError(f"advance: seconds is {seconds!r}; it is seconds, 0 or more")
+        run = self._begin()
+        goes_on, failure = False, None
+        try:
+            goes_on = run.proceed(seconds)
             if not goes_on:
                 failure = run.end()
         finally:
@@ -225,6 +251,17 @@ class Scheduler:
         if not self._running:
             for node, _ in self._orders.values():
                 node.close_topics()
+
+
+@contextlib.contextmanager
+def collecting() -> Iterator[list[tuple[Node, int]]]:
+    """Collect nodes with their orders, within ``with``, where `Scheduler.run` would run them."""
+    global _collected
+    before, _collected = _collected, []
+    try:
+        yield _collected
+    finally:
+        _collected = before
 
 
 def _flat(nodes: Iterable[Any]) -> Iterator[Node]:

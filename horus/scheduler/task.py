@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+from horus.clock import now_ns
 from horus.node.info import NodeState
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Task:
         self.call = node._node_calls.tick
         self.target = node.info
         self.started_ns = now()
-        node._node_since = monotonic_ns()
+        node._node_since = now_ns()
         node.info._started(now)
 
     def make_safe(self) -> None:

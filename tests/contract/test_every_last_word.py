@@ -9,10 +9,10 @@ import pytest
 from horus.bus import session
 from horus.hal import Actuator
 from horus.hal.backends.sim_can import SimCanConfig
-from horus.hardware import lastwords
+from horus.hardware import lastwords, words
+from horus.hardware.buses import make_link
 from horus.hardware.lastwords import BusAddress
 from horus.hardware.node import DeviceState
-from horus.msgs import MotorCommand
 from horus.plugins import drivers
 
 USES = [
@@ -21,7 +21,6 @@ USES = [
     if found.plugin.package.startswith("horus ") and issubclass(found.load(), Actuator)
 ]
 pytestmark = pytest.mark.parametrize("use", USES)
-GO = MotorCommand(velocity=5.0)
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def test_last_words_are_left_when_it_is_armed_and_taken_back_when_it_is_safe(
     worded: Any, run_folder: Path
 ) -> None:
     assert lastwords.pending() == []
-    worded.run(0.5, GO)
+    worded.run(0.5, worded.good)
     assert lastwords.pending() == ["device"]
     (file,) = (run_folder / lastwords.FOLDER).iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
@@ -52,23 +51,24 @@ def test_last_words_are_left_when_it_is_armed_and_taken_back_when_it_is_safe(
 
 
 def test_last_words_are_what_safe_sends(worded: Any, run_folder: Path) -> None:
-    worded.run(0.5, GO)
+    worded.run(0.5, worded.good)
     (file,) = (run_folder / lastwords.FOLDER).iterdir()
-    frames = json.loads(file.read_text())["frames"]
-    wire = worded.wire.open()
-    worded.node._driver.safe()
-    sent = [{"id": f.id, "data": f.data.hex(), "extended": f.extended} for f in wire._frames]
-    assert frames == sent
+    left = json.loads(file.read_text())["words"]
+    ear = words.ear(worded.device.driver.map_type.bus_kind)
+    link = make_link(ear, None, "device", worded.device.station)
+    worded.device.driver(worded.device.config, link).safe()
+    assert left == [words.packed(word) for word in ear.heard]
+    assert left
 
 
 def test_last_words_stay_when_it_cannot_be_made_safe(
     worded: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worded.run(0.5, GO)
+    worded.run(0.5, worded.good)
 
     def broken(*_: Any) -> None:
         raise OSError("the wire is cut")
 
-    monkeypatch.setattr(type(worded.node._driver.link), "send", broken)
+    monkeypatch.setattr(type(worded.node._driver), "safe", broken)
     worded.scheduler.stop()
     assert lastwords.pending() == ["device"]

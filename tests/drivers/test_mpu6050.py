@@ -207,7 +207,7 @@ def test_the_same_seed_gives_the_same_noise(clock: Any) -> None:
 def test_it_counts_by_its_range_and_saturates_at_it(bench: Bench, code: int, scale: float) -> None:
     bench.wake()
     bench.put(0x1B, code << 3)
-    bench.twin.rotation = (100.0, -5000.0, 5000.0)
+    bench.twin.rotation = (math.radians(100), -90.0, 90.0)
     x, y, z = bench.sample()[4:]
     assert x / scale == pytest.approx(100.0, abs=3.0)
     assert (y, z) == (-32768, 32767)
@@ -260,12 +260,51 @@ def test_driver_and_twin_agree_in_every_combination_of_ranges(clock: Any) -> Non
     for accel in (2, 4, 8, 16):
         for gyro in (250, 500, 1000, 2000):
             bench = Bench(clock, accel_noise=0, gyro_noise=0, gyro_bias=0)
-            bench.twin.rotation, bench.twin.acceleration = (200.0, -3.0, 0.5), (0.7, -1.5, 0.1)
+            bench.twin.acceleration = (0.7 * G, -1.5 * G, 0.1 * G)
             driver = configured(bench.bus, clock, accel_range=accel, gyro_range=gyro)
             clock.advance(0.02)
             imu = driver.read()
             assert imu is not None
             found = [imu.accel_x, imu.accel_y, imu.accel_z]
             assert found == pytest.approx([0.7 * G, -1.5 * G, 0.1 * G], abs=G / 2000)
+            bench.twin.rotation = tuple(math.radians(v) for v in (200, -3, 0.5))
+            clock.advance(0.02)
+            imu = driver.read()
+            assert imu is not None
             turn = [imu.gyro_x, imu.gyro_y, imu.gyro_z]
             assert turn == pytest.approx([math.radians(v) for v in (200, -3, 0.5)], abs=0.001)
+
+
+def test_what_is_set_from_outside_is_in_si_units_and_ends_a_recording(
+    clock: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "turn.csv"
+    file.write_text("t,gx,gy,gz,ax,ay,az\n0,10,-20,30,0,0.5,1\n1,0,0,0,1,0,0\n")
+    bench = Bench(clock, play=file, gyro_noise=0, accel_noise=0)
+    driver = configured(bench.bus, clock)
+    bench.twin.stimulate("rotation", [0.0, 0.0, 1.5])
+    bench.twin.stimulate("temperature", [40.0])
+    clock.advance(0.02)
+    imu = driver.read()
+    assert imu is not None
+    assert (imu.gyro_x, imu.gyro_y, imu.gyro_z) == pytest.approx((0, 0, 1.5), abs=2e-3)
+    assert (imu.accel_x, imu.accel_y, imu.accel_z) == pytest.approx((0, 0, G), abs=1e-3)
+    assert imu.temperature == pytest.approx(40.0, abs=0.5)
+
+
+def test_gravity_turns_with_the_body(clock: Any) -> None:
+    bench = Bench(clock, gyro_noise=0, accel_noise=0, gyro_bias=0)
+    driver = configured(bench.bus, clock)
+    bench.get(0x75)
+    bench.twin.stimulate("rotation", [math.pi / 2, 0.0, 0.0])  # the left side rises
+    for _ in range(100):
+        clock.advance(0.01)
+        imu = driver.read()
+    assert imu is not None
+    assert (imu.accel_x, imu.accel_y, imu.accel_z) == pytest.approx((0, G, 0), abs=0.01)
+    bench.twin.stimulate("rotation", [0.0, 0.0, 0.0])
+    bench.twin.stimulate("acceleration", [1.0, 2.0, 3.0])
+    clock.advance(0.01)
+    imu = driver.read()
+    assert imu is not None
+    assert (imu.accel_x, imu.accel_y, imu.accel_z) == pytest.approx((1, 2, 3), abs=0.01)

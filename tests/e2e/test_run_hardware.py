@@ -123,7 +123,7 @@ def test_a_driver_that_dies_has_its_device_made_safe(robot, horus_run):
 def test_a_driver_that_hangs_when_the_run_stops_is_killed_and_its_device_made_safe(
     robot, horus_run
 ):
-    run = horus_run("--mock", "--grace", "0.5")
+    run = horus_run("--mock", "--grace", "0.5", HORUS_HANG_LIMIT="60")
     run.wait_for(ARMED)
     os.kill(child_of(run, "horus.hardware.worker"), signal.SIGSTOP)
     run.signal(signal.SIGINT)
@@ -131,6 +131,34 @@ def test_a_driver_that_hangs_when_the_run_stops_is_killed_and_its_device_made_sa
     killed = run.lines.index("   Killed [can0]: it ended neither on SIGINT nor on SIGTERM")
     assert run.lines[killed + 1].startswith("   wheel: made safe by the supervisor")
     assert any("[can0.sim]" in line for line in run.lines[killed + 2 :])  # the twin was there
+
+
+@pytest.mark.parametrize("stop", [False, True], ids=["while it runs", "while it stops"])
+def test_a_driver_that_hangs_is_killed_and_its_device_made_safe(robot, horus_run, stop):
+    run = horus_run("--mock", "--grace", "60", HORUS_HANG_LIMIT="0.5")
+    run.wait_for(ARMED)
+    os.kill(child_of(run, "horus.hardware.worker"), signal.SIGSTOP)
+    if stop:
+        run.signal(signal.SIGINT)
+    run.wait_for(
+        r"^   Killed \[can0\]: it hung: no sign of life for 0\.[567]\d* s while wheel was armed$"
+    )
+    found = run.wait_for(r"^   wheel: (.*)$").group(1)
+    assert found == "made safe by the supervisor (told to stop on can0; its process: hung)"
+    run.signal(signal.SIGTERM)
+    assert run.finish() in (0, 137)
+
+
+def test_a_driver_that_hangs_with_nothing_armed_is_left_alone(robot, write, horus_run):
+    write("nodes/drive.py", "import signal; print('quiet', flush=True); signal.pause()\n")
+    run = horus_run("--mock", "--duration", "2", "--grace", "0.5", HORUS_HANG_LIMIT="0.2")
+    run.wait_for("wheel: ready")
+    driver = child_of(run, "horus.hardware.worker")
+    os.kill(driver, signal.SIGSTOP)
+    run.wait_for("Stopping all processes")
+    assert "hung" not in run.out
+    os.kill(driver, signal.SIGCONT)
+    run.finish()
 
 
 def test_a_driver_that_hangs_when_the_supervisor_is_killed_has_its_device_made_safe(

@@ -14,11 +14,10 @@ from horus.cli.main import main
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """Folders in place of /dev and /sys/class/net, both empty, and an empty current folder."""
-    for name in ("dev", "net", "here"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setattr(doctor, "_DEV", tmp_path / "dev")
-    monkeypatch.setattr(doctor, "_NET", tmp_path / "net")
+    """Folders in place of /dev and /sys, both empty, and an empty current folder."""
+    for name in ("dev", "sys/class/net", "here"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.setattr(doctor, "_ROOT", tmp_path)
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path
 
@@ -60,7 +59,7 @@ def test_a_run_with_a_wrong_core_ends_with_one_message(tmp_path):
 def test_a_machine_without_buses_is_no_failure(machine, capsys):
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    for subject in ("I2C adapters", "CAN interfaces"):
+    for subject in ("I2C adapters", "CAN interfaces", "serial ports"):
         (line,) = [line for line in lines if subject in line]
         assert line.startswith("--")
         assert "none found" in line
@@ -70,12 +69,19 @@ def test_buses_are_listed_and_other_networks_are_not(machine):
     for name in ("i2c-1", "i2c-10", "i2c-2", "ttyS0"):
         (machine / "dev" / name).touch()
     for name, kind, flags in (("can0", 280, 0x1), ("can1", 280, 0x80), ("eth0", 1, 0x1)):
-        (machine / "net" / name).mkdir()
-        (machine / "net" / name / "type").write_text(f"{kind}\n")
-        (machine / "net" / name / "flags").write_text(f"{flags:#x}\n")
-    dev = machine / "dev"
-    assert found("I2C adapters") == [("ok", f"{dev}/i2c-1, {dev}/i2c-2, {dev}/i2c-10")]
+        place = machine / "sys/class/net" / name
+        place.mkdir()
+        (place / "type").write_text(f"{kind}\n")
+        (place / "flags").write_text(f"{flags:#x}\n")
+    assert found("I2C adapters") == [("ok", "/dev/i2c-1, /dev/i2c-2, /dev/i2c-10")]
     assert found("CAN interfaces") == [("ok", "can0 (up), can1 (down)")]
+    assert found("can1") == [
+        (
+            "--",
+            "can1 is down: `sudo ip link set can1 up type can bitrate 500000`, with the bit rate "
+            "of your bus",
+        )
+    ]
 
 
 def test_the_robot_of_this_folder_is_checked(machine, capsys):

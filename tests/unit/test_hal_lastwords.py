@@ -3,17 +3,35 @@
 import json
 import os
 import socket
+import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from horus.bus import session
-from horus.hal import CanFrame, DeviceFault, FaultKind
+from horus.hal import (
+    Actuator,
+    ActuatorConfig,
+    BusConfig,
+    CanFrame,
+    DeviceFault,
+    FaultKind,
+    I2cBus,
+    Register,
+    RegisterMap,
+    SimI2cBus,
+)
 from horus.hal.backends.sim_can import SimCan, SimCanConfig
 from horus.hal.backends.socketcan import SocketCanConfig
+from horus.hal.ptyserial import PtyPort
+from horus.hal.unixi2c import I2cSimHost
 from horus.hardware import lastwords, simbuses
+from horus.hardware.config import BusEntry, DeviceEntry
 from horus.hardware.lastwords import BusAddress
+from horus.hardware.words import I2cWrite, UnspeakableError
+from horus.msgs import MotorCommand
 
 FRAMES = [CanFrame(0x06D, bytes(8)), CanFrame(0x067, b"\x01\0\0\0")]
 
@@ -96,13 +114,22 @@ def change(path: Path, **changes: Any) -> None:
         {"device": "other"},
         {"pid": 1},
         {"pid": None},
-        {"frames": []},
-        {"frames": [{"id": 1, "data": "", "extended": False}] * 1000},
-        {"frames": [{"id": 99999, "data": "", "extended": False}]},
-        {"frames": [{"id": 1, "data": "zz", "extended": False}]},
-        {"frames": [{"id": 1, "data": "00" * 9, "extended": False}]},
-        {"frames": 7},
+        {"words": []},
+        {"words": [{"id": 1, "data": "", "extended": False}] * 1000},
+        {"words": [{"id": 99999, "data": "", "extended": False}]},
+        {"words": [{"id": 1, "data": "zz", "extended": False}]},
+        {"words": [{"id": 1, "data": "00" * 9, "extended": False}]},
+        {"words": 7},
         {"bus": {"name": "x", "use": "i2c", "config": {"device": "/dev/i2c-1"}}},
+        {"bus": {"name": "x", "use": "pty", "config": {"bus": "x"}}, "words": [{"data": 5}]},
+        {
+            "bus": {"name": "x", "use": "pty", "config": {"bus": "x"}},
+            "words": [{"data": "0" * 9000}],
+        },
+        {
+            "bus": {"name": "x", "use": "i2c_socket", "config": {"bus": "x"}},
+            "words": [{"address": 128, "data": ""}],
+        },
         {"bus": {"name": "x", "use": "os.system", "config": {}}},
         {"bus": {"name": "x", "use": "udp", "config": {"port": 80}}},
         {"bus": {"name": "x", "use": "udp", "config": {"prot": 2000}}},
@@ -171,3 +198,110 @@ def test_where_there_is_no_multicast_all_processes_agree_on_sockets(
         first = simbuses.can_config("can0")
     assert first == simbuses.UnixCanConfig(bus="can0")
     assert simbuses.can_config("can0") == first
+
+
+def test_words_for_a_serial_port_are_written_to_it(run_folder: Path) -> None:
+    port = PtyPort()
+    simbuses.offer_pty("arm", port.path)
+    address = BusAddress("arm", "simulated", simbuses.PtyConfig(bus="arm"))
+    lastwords.record("gripper", address, [b"\xff\x01", b"stop"])
+    try:
+        assert speak(run_folder) == [("gripper", True)]
+        heard = b""
+        while len(heard) < 12:
+            heard += port.read(5.0)
+    finally:
+        port.close()
+    assert heard == b"\xff\x01stop" * 2
+
+
+class Chip(RegisterMap):
+    value = Register(0x05)
+
+
+def test_words_for_an_i2c_device_are_written_to_its_address(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = SimI2cBus("i2c1")
+    host = I2cSimHost(bus, simbuses.folder_of("i2c1"))
+    sent: list[tuple[int, bytes]] = []
+    monkeypatch.setattr(bus, "transfer", lambda a, w, r=0: (sent.append((a, w)), b"")[1])
+    done = threading.Event()
+
+    def serve() -> None:
+        while not done.is_set():
+            host.step(0.01)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    address = BusAddress("i2c1", "simulated", simbuses.UnixI2cConfig(bus="i2c1"))
+    lastwords.record("servos", address, [I2cWrite(0x40, b"\xfd\x10")])
+    try:
+        assert speak(run_folder) == [("servos", True)]
+    finally:
+        done.set()
+        thread.join()
+        host.close()
+    assert sent == [(0x40, b"\xfd\x10")] * 2
+
+
+class Branch(I2cBus):
+    """A bus behind a multiplexer at 0x70 that is switched before every transfer."""
+
+    kind = "i2c"
+
+    def __init__(self, parent: I2cBus) -> None:
+        self.parent = parent
+
+    @classmethod
+    def branch(cls, parent: I2cBus, name: str, config: object) -> I2cBus:
+        return cls(parent)
+
+    def transfer(self, address: int, write: bytes, read: int = 0) -> bytes:
+        self.parent.transfer(0x70, b"\x04")
+        return self.parent.transfer(address, write, read)
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedConfig(ActuatorConfig):
+    address: int = 0x40
+
+
+class Reads(Actuator[PlacedConfig, Chip]):
+    def probe(self) -> bool:
+        return True
+
+    def read(self) -> None:
+        return None
+
+    def arm(self) -> None:
+        pass
+
+    def write(self, command: MotorCommand) -> None:
+        pass
+
+    def safe(self) -> None:
+        _ = self.map.value
+
+
+class Writes(Reads):
+    def safe(self) -> None:
+        self.map.value = 7
+
+
+def entry(driver: Any) -> DeviceEntry:
+    return DeviceEntry("servos", "test", driver, "mux", PlacedConfig(), None, 1)
+
+
+def test_behind_a_multiplexer_its_branch_is_chosen_first() -> None:
+    branch = BusEntry("mux", "test", Branch, BusConfig(), 1)  # type: ignore[arg-type]
+    said = lastwords.words_of(entry(Writes), [branch])
+    assert said == [I2cWrite(0x70, b"\x04"), I2cWrite(0x40, b"\x05\x07")]
+
+
+def test_a_driver_whose_safe_reads_is_refused() -> None:
+    with pytest.raises(UnspeakableError, match=r"servos: safe\(\) of test reads"):
+        lastwords.words_of(entry(Reads))

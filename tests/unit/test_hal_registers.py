@@ -2,7 +2,16 @@
 
 import pytest
 
-from horus.hal import Bits, Burst, Register, RegisterMap
+from horus.hal import (
+    BankSelect,
+    Bits,
+    Burst,
+    DeviceFault,
+    FaultKind,
+    Register,
+    RegisterMap,
+    WordRegisterMap,
+)
 
 
 class Chip(RegisterMap):
@@ -85,7 +94,11 @@ def test_a_value_that_does_not_fit_is_refused_before_anything_is_written(
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: Register(0xFF, ">H"), "0xFF does not fit in 256"),
+        (lambda: type("M", (RegisterMap,), {"x": Register(0xFF, ">H")}), "0xFF .x. does not fit"),
+        (lambda: type("M", (WordRegisterMap,), {"x": Register(0, ">I")}), "does not fit in the 2"),
+        (lambda: type("M", (RegisterMap,), {"x": Register(0, bank=1)}), "x is in bank 1"),
+        (lambda: Register(0x100), "does not fit in 256"),
+        (lambda: Bits(0x00, low=15, width=2, format=">H"), "'>H' has 0..15"),
         (lambda: Register(0x00, ">2h"), "use Burst"),
         (lambda: Bits(0x00, low=6, width=3), "a byte has 0..7"),
     ],
@@ -102,3 +115,106 @@ def test_fields_are_inherited() -> None:
     assert More.image()[0x75] == 0x68
     assert More.image()[0x01] == 9
     assert "extra" not in Chip.fields
+
+
+class Words(WordRegisterMap):
+    config = Register(0x00, ">H", reset=0x399F)
+    gain = Bits(0x00, low=11, width=2, format=">H")
+    last = Register(0xFF, ">h", reset=-2)
+
+
+def test_in_a_map_of_words_every_address_is_a_word() -> None:
+    image = Words.image()
+    assert len(image) == 512
+    assert image[:2] == b"\x39\x9f"  # bits without a reset value leave that of their register
+    assert image[510:] == b"\xff\xfe"
+
+
+def test_bits_of_a_word_are_changed_in_its_own_byte_order() -> None:
+    memory = Memory()
+    memory.bytes[0:2] = b"\x39\x9f"
+    chip = Words(memory)
+    assert chip.gain == 3
+    chip.gain = 0
+    assert memory.log[-1] == ("write", 0, b"\x21\x9f")
+
+
+class Banked(RegisterMap):
+    identity = Register(0x00, reset=0xEA)
+    scale = Register(0x00, bank=2, reset=7)
+    bank = BankSelect(0x7F, low=4, width=2)
+
+
+class BankedChip:
+    """Four banks of 128 registers, the selector in each; no knowledge of the map."""
+
+    def __init__(self) -> None:
+        self.banks = [bytearray(128) for _ in range(4)]
+        self.selected = 0
+        self.log: list[tuple[int, bytes]] = []
+        self.broken = False
+
+    def read(self, address: int, count: int) -> bytes:
+        if self.broken:
+            raise DeviceFault(FaultKind.NO_ACK, "gone")
+        if address == 0x7F:
+            return bytes((self.selected,))
+        return bytes(self.banks[self.selected >> 4][address : address + count])
+
+    def write(self, address: int, data: bytes) -> None:
+        self.log.append((address, data))
+        if address == 0x7F:
+            self.selected = data[0]
+        else:
+            self.banks[self.selected >> 4][address : address + len(data)] = data
+
+
+def test_the_bank_is_selected_once_for_many_accesses() -> None:
+    chip = BankedChip()
+    map = Banked(chip)
+    assert map.identity == 0  # bank 0 was selected already: nothing is written
+    assert chip.log == []
+    map.scale = 5
+    map.scale = 6
+    assert map.scale == 6
+    assert chip.log == [(0x7F, b"\x20"), (0x00, b"\x05"), (0x00, b"\x06")]
+    assert map.identity == 0
+    assert chip.log[3:] == [(0x7F, b"\x00")]
+
+
+def test_after_an_error_the_selected_bank_is_asked_for() -> None:
+    chip = BankedChip()
+    map = Banked(chip)
+    map.scale = 5
+    chip.broken = True
+    with pytest.raises(DeviceFault):
+        _ = map.scale
+    chip.broken = False
+    chip.selected = 0  # a power cut
+    assert map.scale == 5
+    assert chip.log[-1] == (0x7F, b"\x20")
+
+
+def test_writing_the_selector_oneself_is_noticed() -> None:
+    chip = BankedChip()
+    map = Banked(chip)
+    map.scale = 5
+    map.bank = 3
+    assert map.bank == 3
+    assert map.scale == 5
+
+
+def test_a_chip_that_shows_no_possible_bank_is_not_written_to() -> None:
+    chip = BankedChip()
+    chip.selected = 0x8F
+    with pytest.raises(DeviceFault, match="0x7F reads 0x8F, which is no bank") as caught:
+        _ = Banked(chip).scale
+    assert caught.value.kind is FaultKind.REJECTED
+    assert chip.log == []
+
+
+def test_the_image_of_a_chip_with_banks_holds_them_all() -> None:
+    image = Banked.image()
+    assert len(image) == 4 * 256
+    assert (image[0x000], image[0x200]) == (0xEA, 7)
+    assert Banked.scale.address == 0x200

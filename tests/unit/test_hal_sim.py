@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from horus.hal import (
+    BankSelect,
     Burst,
     CanFrame,
     CanMap,
@@ -21,6 +22,7 @@ from horus.hal import (
     RegisterSim,
     Report,
     SimI2cBus,
+    WordRegisterMap,
     option,
 )
 from horus.hal.localcan import CanWire
@@ -29,6 +31,17 @@ from horus.hal.localcan import CanWire
 class Registers(RegisterMap):
     identity = Register(0x00, "B", reset=0x42)
     data = Burst(0x10, "4B")
+
+
+class WordRegisters(WordRegisterMap):
+    value = Register(0x00, ">h", reset=-2)
+    config = Register(0x01, ">H", reset=0x8583)
+
+
+class BankedRegisters(RegisterMap):
+    bank = BankSelect(0x7F, low=4, width=2)
+    identity = Register(0x00, reset=0xEA)
+    control = Register(0x00, bank=3, reset=0x11)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +87,39 @@ def test_a_zero_length_write_is_acknowledged_and_leaves_the_pointer(bus: SimI2cB
 def test_a_burst_write_goes_to_consecutive_registers(bus: SimI2cBus, chip: Chip) -> None:
     bus.transfer(0x20, b"\x10\x09\x08")
     assert chip.map.data == (9, 8, 3, 4)
+
+
+class WordChip(RegisterSim[I2cConfig, WordRegisters]):
+    pass
+
+
+def test_a_chip_of_words_keeps_its_pointer_and_takes_whole_words(clock: Any) -> None:
+    bus = SimI2cBus("i2c1", clock.monotonic_ns)
+    chip = WordChip(I2cConfig())
+    bus.attach(chip)
+    assert bus.transfer(0x20, b"\x01", 2) == b"\x85\x83"
+    assert bus.transfer(0x20, b"", 2) == b"\x85\x83"  # the pointer stays
+    bus.transfer(0x20, b"\x01\x12\x34")
+    assert chip.map.config == 0x1234
+    bus.transfer(0x20, b"\x01\x99")  # half a word
+    assert chip.map.config == 0x1234
+    assert bus.transfer(0x20, b"\x00", 1) == b"\xff"
+
+
+class BankedChip(RegisterSim[I2cConfig, BankedRegisters]):
+    pass
+
+
+def test_a_chip_of_banks_shows_the_selected_one_and_always_the_selector(clock: Any) -> None:
+    bus = SimI2cBus("i2c1", clock.monotonic_ns)
+    chip = BankedChip(I2cConfig())
+    bus.attach(chip)
+    assert bus.transfer(0x20, b"\x00", 2) == b"\xea\x00"
+    bus.transfer(0x20, b"\x7f\x30")
+    assert bus.transfer(0x20, b"\x00", 1) == b"\x11"
+    assert bus.transfer(0x20, b"\x7f", 1) == b"\x30"
+    bus.transfer(0x20, b"\x00\x12")
+    assert (chip.map.identity, chip.map.control) == (0xEA, 0x12)
 
 
 def test_the_pointer_wraps_at_the_end_of_the_memory(bus: SimI2cBus) -> None:

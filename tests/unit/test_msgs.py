@@ -47,6 +47,8 @@ PROMISED = [
     "Illuminance",
     "RangeSensor",
     "LaserScan",
+    "Encoder",
+    "Environment",
     "NavSatFix",
     "BatteryState",
     "JointState",
@@ -67,6 +69,7 @@ PROMISED = [
     "RcChannels",
     "EmergencyStop",
     "DiagnosticStatus",
+    "DeviceStatus",
     "Heartbeat",
 ]
 
@@ -74,7 +77,7 @@ MESSAGES = [getattr(horus.msgs, name) for name in PROMISED]
 
 UNITS = (
     "m/s²|m/s|m²/s²|m²|m|rad/s|rad|deg|s|°C²|°C|T|Pa²|Pa|lx²|lx|"
-    "N·m/rad|N·m·s/rad|N·m|N|A|Ah|V|dBm|No unit"
+    "N·m/rad|N·m·s/rad|N·m|N|A|Ah|V|dBm|Hz|%|Count|No unit"
 )
 """What the docstring of a field begins with, before a remark, a further unit or the colon."""
 
@@ -243,7 +246,7 @@ def test_every_field_has_a_docstring_that_begins_with_its_unit():
     own = [(c, f) for c, f, _ in documented]
     for cls in [Stamped, *MESSAGES]:
         for f in fields(cls):
-            assert (cls.__name__, f.name) in own or ("Stamped", f.name) in own
+            assert any((base.__name__, f.name) in own for base in cls.__mro__)
     without = [
         f"{cls}.{name}: {text!r}"
         for cls, name, text in documented
@@ -258,7 +261,7 @@ def test_flags_and_texts_have_no_unit():
     for cls in MESSAGES:
         for f in spec_of(cls).fields:
             if f.kind == "str" or f.code == "?":
-                owner = cls.__name__ if (cls.__name__, f.name) in texts else "Stamped"
+                owner = next(b.__name__ for b in cls.__mro__ if (b.__name__, f.name) in texts)
                 assert texts[owner, f.name].startswith("No unit: "), f"{owner}.{f.name}"
 
 

@@ -100,7 +100,13 @@ def test_without_a_hurry_nobody_is_said_to_have_been_in_one(sent):
 )
 def test_a_process_is_not_blamed_for_time_it_was_not_given(asked, code, hurried, line):
     process = SimpleNamespace(
-        name="a", lost=False, asked=asked, code=code, hurried=hurried, ended_well=code == -15
+        hung="",
+        name="a",
+        lost=False,
+        asked=asked,
+        code=code,
+        hurried=hurried,
+        ended_well=code == -15,
     )
     assert describe(process) == f"   {line}"
 

@@ -6,11 +6,25 @@
 #include "reader.c"
 #include "writer.c"
 
+static PyObject *core_simulate(PyObject *Py_UNUSED(self), PyObject *given) {
+    uint64_t now = PyLong_AsUnsignedLongLong(given);
+    if (now == (uint64_t)-1 && PyErr_Occurred())
+        return NULL;
+    simulated_ns = now;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef module_methods[] = {
+    {"simulate", core_simulate, METH_O, "Take this for the time (ns) from now on; 0: the machine's clock again."},
+    {NULL, NULL, 0, NULL},
+};
+
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "horus.bus._core",
     .m_doc = "The native core of the topic bus.",
     .m_size = -1,
+    .m_methods = module_methods,
 };
 
 PyMODINIT_FUNC PyInit__core(void) {

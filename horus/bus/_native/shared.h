@@ -60,7 +60,12 @@ static inline void store_release(char *at, uint64_t value) {
     atomic_store_explicit((_Atomic uint64_t *)at, value, memory_order_release);
 }
 
+/* The time of a simulated clock; 0 while there is none. */
+static uint64_t simulated_ns;
+
 static inline uint64_t monotonic_ns(void) {
+    if (simulated_ns)
+        return simulated_ns;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;

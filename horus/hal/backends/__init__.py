@@ -12,13 +12,19 @@ from typing import Any, ClassVar, Protocol, cast
 from horus.hal.can import CanBus
 from horus.hal.config import BusConfig
 from horus.hal.i2c import I2cBus
+from horus.hal.serial import SerialBus
 
-Bus = I2cBus | CanBus
+Bus = I2cBus | CanBus | SerialBus
 
 #: What may stand after ``use:`` of a bus in horus.yaml.
 BACKENDS = {
+    "can": "horus.hal.backends.any_can:AnyCan",
+    "gs_usb": "horus.hal.backends.gs_usb:GsUsb",
     "i2c": "horus.hal.backends.i2c_dev:I2cDev",
+    "serial": "horus.hal.backends.serial_port:SerialPort",
+    "slcan": "horus.hal.backends.slcan:SlCan",
     "socketcan": "horus.hal.backends.socketcan:SocketCan",
+    "udp_multicast": "horus.hal.backends.udp_multicast:UdpMulticast",
 }
 
 
@@ -33,6 +39,12 @@ class Backend(Protocol):
 
     def preflight(self, name: str, config: Any) -> str:
         """Return why the bus cannot be opened now and what to do, or "" when nothing is known."""
+
+    def branch(self, parent: Any, name: str, config: Any) -> Bus:
+        """Open a bus that hangs from another; only for buses with an option ``parent``."""
+
+    def simulate(self, parent: Any, config: Any, child: Any) -> None:
+        """Hang a simulated bus into its simulated parent; only for those with ``parent``."""
 
 
 def backend(use: str) -> Backend:

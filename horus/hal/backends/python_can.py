@@ -19,6 +19,8 @@ _KINDS = {
     errno.ENOENT: FaultKind.ABSENT,
     errno.EAFNOSUPPORT: FaultKind.ABSENT,
     errno.ENETDOWN: FaultKind.ABSENT,
+    errno.ENETUNREACH: FaultKind.ABSENT,
+    errno.ESHUTDOWN: FaultKind.ABSENT,
     errno.EACCES: FaultKind.DENIED,
     errno.EPERM: FaultKind.DENIED,
     errno.EBUSY: FaultKind.BUSY,
@@ -34,10 +36,10 @@ class PythonCan(CanBus):
 
     #: What to do when the bus is absent or down.
     cure = ""
+    _bus: Any = None
 
     def __init__(self, name: str, **arguments: Any) -> None:
         self.name = name
-        self._bus: Any = None
         try:
             import can
         except ImportError:
@@ -45,7 +47,7 @@ class PythonCan(CanBus):
         self._can = can
         try:
             self._bus = can.Bus(**arguments)
-        except (can.CanError, OSError, ValueError) as error:
+        except (can.CanError, OSError, ValueError, ImportError) as error:
             raise self._fault(error) from None
 
     def send(self, frame: CanFrame) -> None:
@@ -91,17 +93,14 @@ class PythonCan(CanBus):
         return CanFrame(ERROR_PROTOCOL, error=True, stamp_ns=time.monotonic_ns())
 
     def set_filters(self, frames: Iterable[tuple[int, bool]]) -> None:
-        """Let only these ids through; the kernel does it where it can."""
-        mask = {False: 0x7FF, True: 0x1FFFFFFF}
-        self._bus.set_filters(
-            [{"can_id": id, "can_mask": mask[ext], "extended": ext} for id, ext in frames] or None
-        )
+        """Let all through: python-can's own filters would hold back error frames."""
 
     def close(self) -> None:
         """Shut the interface down."""
-        if self._bus is not None:
-            self._bus.shutdown()
-            self._bus = None
+        bus, self._bus = self._bus, None
+        if bus is not None:
+            with contextlib.suppress(OSError, self._can.CanError):  # it may be unplugged by now
+                bus.shutdown()
 
     def _open(self) -> Any:
         if self._bus is None:
@@ -116,7 +115,7 @@ class PythonCan(CanBus):
         kind = _KINDS.get(code, FaultKind.OTHER)
         if isinstance(error, self._can.CanTimeoutError):
             kind = FaultKind.TIMEOUT
-        elif isinstance(error, self._can.CanInterfaceNotImplementedError):
+        elif isinstance(error, (self._can.CanInterfaceNotImplementedError, ImportError)):
             kind = FaultKind.ABSENT
         text = str(error) or type(error).__name__
         if code == errno.ENOBUFS:
@@ -129,6 +128,7 @@ class PythonCan(CanBus):
 def preload() -> None:
     """Import python-can and its usual interfaces, so that opening a bus takes no time later."""
     with contextlib.suppress(ImportError):
+        import can.interfaces.slcan
         import can.interfaces.socketcan
         import can.interfaces.udp_multicast  # noqa: F401
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -41,9 +40,6 @@ class SimCan(PythonCan):
         )
         if probe:
             self._probe()
-
-    def set_filters(self, frames: Iterable[tuple[int, bool]]) -> None:
-        """Let all through: python-can's filter here would hold back error frames."""
 
     def _probe(self) -> None:
         """Check that what is sent comes back."""

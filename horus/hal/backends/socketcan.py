@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import ClassVar
 
 from horus.hal.backends.access import package_missing
 from horus.hal.backends.python_can import PythonCan
+from horus.hal.canlink import bus_off
 from horus.hal.config import BusConfig, option
 from horus.hal.faults import DeviceFault, FaultKind
 
@@ -18,6 +20,8 @@ INTERFACES = Path("/sys/class/net")
 #: Type of a CAN interface (ARPHRD_CAN) and the flag of one that is up (linux/if_arp.h, linux/if.h).
 ARPHRD_CAN = 280
 IFF_UP = 1
+#: Largest transfer unit of an interface that does CAN-FD (linux/can.h, CANFD_MTU).
+FD_MTU = 72
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +31,9 @@ class SocketCanConfig(BusConfig):
     channel: str = option(doc="network interface, such as can0")
     bitrate: int = option(500_000, unit="bit/s", low=10_000, high=1_000_000)
     fd: bool = option(False, doc="send and receive CAN-FD frames too")
+    data_bitrate: int = option(
+        2_000_000, unit="bit/s", low=100_000, high=8_000_000, doc="of the data of FD frames"
+    )
 
 
 class SocketCan(PythonCan):
@@ -36,7 +43,16 @@ class SocketCan(PythonCan):
 
     def __init__(self, name: str, config: SocketCanConfig) -> None:
         self.cure = _cure(config)
+        if _is_off(config):
+            raise bus_off(name)
         super().__init__(name, interface="socketcan", channel=config.channel, fd=config.fd)
+
+    def set_filters(self, frames: Iterable[tuple[int, bool]]) -> None:
+        """Let only these ids through, and error frames; the kernel does it."""
+        mask = {False: 0x7FF, True: 0x1FFFFFFF}
+        self._open().set_filters(
+            [{"can_id": id, "can_mask": mask[ext], "extended": ext} for id, ext in frames] or None
+        )
 
     @classmethod
     def preflight(cls, name: str, config: SocketCanConfig) -> str:
@@ -44,6 +60,8 @@ class SocketCan(PythonCan):
         text = _missing(config)
         if text:
             return str(DeviceFault(FaultKind.ABSENT, text, bus=name, cure=_cure(config)))
+        if _is_off(config):
+            return str(bus_off(name))
         return "" if find_spec("can") else str(package_missing("python-can", name))
 
 
@@ -57,12 +75,24 @@ def _missing(config: SocketCanConfig) -> str:
         return f"{config.channel} is not a CAN interface"
     if not _number(place / "flags") & IFF_UP:
         return f"the CAN interface {config.channel} is down"
+    if config.fd and _number(place / "mtu") < FD_MTU:
+        return f"the CAN interface {config.channel} is not set up for CAN-FD"
     try:
         socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW).close()
     except OSError as error:
         if error.errno == errno.EAFNOSUPPORT:
             return "this kernel does not speak CAN"
     return ""
+
+
+def _is_off(config: SocketCanConfig) -> bool:
+    """Return whether the controller is bus-off: the kernel takes its carrier away."""
+    place = INTERFACES / config.channel
+    try:
+        up = _number(place / "flags") & IFF_UP and _number(place / "type") == ARPHRD_CAN
+        return bool(up) and (place / "carrier").read_text().strip() == "0"
+    except OSError:
+        return False
 
 
 def _number(path: Path) -> int:
@@ -73,8 +103,9 @@ def _number(path: Path) -> int:
 
 
 def _cure(config: SocketCanConfig) -> str:
+    fd = f" dbitrate {config.data_bitrate} fd on" if config.fd else ""
     return (
         "plug the adapter in, then "
-        f"`sudo ip link set {config.channel} up type can bitrate {config.bitrate}`, "
+        f"`sudo ip link set {config.channel} up type can bitrate {config.bitrate}{fd}`, "
         "or correct channel: in horus.yaml"
     )

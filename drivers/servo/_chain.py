@@ -1,0 +1,299 @@
+"""A chain of smart servos as one device: joints with names, angles and limits."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+
+from horus_drivers.servo._packets import ServoMap
+
+from horus.errors import did_you_mean
+from horus.hal import (
+    Actuator,
+    ActuatorConfig,
+    CommandRefused,
+    FaultKind,
+    command,
+    option,
+)
+from horus.msgs import ControlMode, JointCommand, JointState
+
+COUNTS = 4096  # a turn, of Dynamixel X and of Feetech STS
+MIDDLE = 2048
+TURN = 2 * math.pi
+COUNT = TURN / COUNTS  # rad
+MOST_JOINTS = 32  # of a JointCommand
+FARTHEST = 512 * COUNTS  # counts: no servo counts on farther than this
+FASTEST = 100.0  # rad/s: no servo turns faster than this
+CHECK_EVERY = 5  # reads: then one servo in turn is asked whether it is still as it should be
+REST = 0.05  # rad/s
+TOLERANCE = 0.01  # rad: by so much a joint may be outside of its limits when it is armed
+MODES = {"position": ControlMode.POSITION, "velocity": ControlMode.VELOCITY}
+FIELDS = ("position", "velocity", "effort", "stiffness", "damping")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainConfig(ActuatorConfig):
+    """Options of a chain of servos."""
+
+    rate: float = option(50.0, unit="Hz", above=0, high=1000, doc="commands and states a second")
+    ids: tuple[int, ...] = option(low=0, high=252, doc="of the servos, such as [1, 2, 3]")
+    names: tuple[str, ...] | None = option(
+        None, doc="of the joints, in the order of ids; by default joint_<id>"
+    )
+    mode: Literal["position", "velocity"] = option("position", doc="what the servos follow")
+    max_velocity: float = option(3.0, unit="rad/s", low=0.1, high=50, doc="of every joint")
+    min_angle: tuple[float, ...] | None = option(
+        None, unit="rad", low=-TURN, high=TURN, doc="one for all joints, or one each"
+    )
+    max_angle: tuple[float, ...] | None = option(
+        None, unit="rad", low=-TURN, high=TURN, doc="one for all joints, or one each"
+    )
+    zero: tuple[float, ...] | None = option(
+        None,
+        unit="rad",
+        low=-TURN,
+        high=TURN,
+        doc="where the joint is at 0, from the servo's middle; one for all, or one each",
+    )
+    reverse: tuple[int, ...] | None = option(
+        None, low=0, high=252, doc="ids of servos that turn against their joint"
+    )
+
+    def contradictions(self) -> list[tuple[str, str]]:
+        """Find lists that do not fit each other."""
+        found = []
+        count = len(self.ids)
+        if count > MOST_JOINTS:
+            found.append(("ids", f"has {count} servos where a command has room for {MOST_JOINTS}"))
+        names = self.names
+        if names is not None:
+            if len(names) != count:
+                found.append(("names", f"has {len(names)} names for {count} ids"))
+            elif len(set(names)) != count:
+                found.append(("names", "has a name twice"))
+            elif any(not name or "," in name or len(name) > 31 for name in names):
+                found.append(("names", "must be names of 1 to 31 characters, without commas"))
+        for name in ("min_angle", "max_angle", "zero"):
+            given = getattr(self, name)
+            if given is not None and len(given) not in (1, count):
+                found.append((name, f"has {len(given)} angles for {count} ids: give 1 or each"))
+        strange = [id for id in self.reverse or () if id not in self.ids]
+        found += [("reverse", f"has {id}, which is not among the ids") for id in strange]
+        if not found and any(joint.low >= joint.high for joint in self.joints()):
+            found.append(("min_angle", "must be below max_angle, for every joint"))
+        return found
+
+    def joints(self) -> list[Joint]:
+        """Return the joints as configured, in the order of ids."""
+
+        def each(values: tuple[float, ...] | None, default: float) -> tuple[float, ...]:
+            values = values or (default,)
+            return values * len(self.ids) if len(values) == 1 else values
+
+        names = self.names or [f"joint_{id}" for id in self.ids]
+        lows, highs = each(self.min_angle, -TURN), each(self.max_angle, TURN)
+        zeros = each(self.zero, 0.0)
+        signs = [-1 if id in (self.reverse or ()) else 1 for id in self.ids]
+        return [Joint(*of) for of in zip(self.ids, names, signs, zeros, lows, highs, strict=True)]
+
+
+@dataclass(frozen=True)
+class Joint:
+    """One joint: its servo, and how its angles (rad) and the servo's counts belong together."""
+
+    id: int
+    name: str
+    sign: int
+    zero: float
+    low: float
+    high: float
+
+    def angle(self, counts: float) -> float:
+        """Return the joint's angle for a position of the servo."""
+        return self.sign * ((counts - MIDDLE) * COUNT - self.zero)
+
+    def counts(self, angle: float) -> int:
+        """Return the position of the servo for an angle of the joint."""
+        return round((self.sign * angle + self.zero) / COUNT) + MIDDLE
+
+    def within(self, low: int, high: int) -> Joint:
+        """Return this joint with the limits (counts) of its servo observed too."""
+        ends = sorted((self.angle(low), self.angle(high)))
+        return replace(self, low=max(self.low, ends[0]), high=min(self.high, ends[1]))
+
+
+class ServoState(NamedTuple):
+    """Where a servo is (counts) and how fast it turns (rad/s, in the servo's own direction)."""
+
+    counts: int
+    velocity: float
+
+
+ChainConfigT = TypeVar("ChainConfigT", bound=ChainConfig)
+ServoMapT = TypeVar("ServoMapT", bound=ServoMap[Any])
+
+
+class Chain(Actuator[ChainConfigT, ServoMapT]):
+    """Commands and states of several joints; a subclass knows the registers."""
+
+    def __init__(self, config: ChainConfigT, link: Any) -> None:
+        super().__init__(config, link)
+        self.joints = config.joints()
+        self.map.names = {joint.id: joint.name for joint in self.joints}
+        self._reads = 0
+
+    #: What every servo of the chain must be, for people.
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def model(self, id: int) -> tuple[str, bool]:
+        """Return the model of a servo that answers, and whether it is of the right kind."""
+
+    @abstractmethod
+    def measure(self) -> dict[int, ServoState]:
+        """Return where all servos are and how fast they turn, by id."""
+
+    @abstractmethod
+    def examine(self, joint: Joint) -> None:
+        """Raise a fault if a servo reports an error, or is not as it was set up."""
+
+    @abstractmethod
+    def send(self, values: dict[int, float]) -> None:
+        """Send goals by id: counts, or the velocity (rad/s) of the servo, as the mode is."""
+
+    def probe(self) -> bool:
+        """Ask every servo what it is; that some answer and some do not is a fault."""
+        absent = [joint.id for joint in self.joints if not self.map.answers(joint.id, attempts=2)]
+        if len(absent) == len(self.joints):
+            return False
+        if absent:
+            missing = ", ".join(map(self.map.name, absent))
+            text = f"no answer from {missing}; the other {len(self.joints) - len(absent)} answer"
+            cure = "check its cable, its power and its id"
+            raise self.fault(FaultKind.TIMEOUT, text, cure)
+        for joint in self.joints:
+            model, right = self.model(joint.id)
+            if not right:
+                text = f"{self.map.name(joint.id)} is {model}, not {self.kind}"
+                raise self.fault(
+                    FaultKind.REJECTED, text, cure="correct use: or ids: in horus.yaml"
+                )
+        return True
+
+    def check(self, command: JointCommand) -> None:
+        """Refuse other modes, unknown joints and angles or velocities over the limits."""
+        mode = self.config.mode
+        if command.mode != MODES[mode]:
+            raise CommandRefused(f"control mode {command.mode}: these servos follow {mode} (mode)")
+        for name in FIELDS:
+            if name != mode and len(getattr(command, name)):
+                raise CommandRefused(f"{name} is given: these servos follow {mode} only (mode)")
+        joints = self.chosen(command)
+        values = getattr(command, mode)
+        if len(values) != len(joints):
+            raise CommandRefused(f"{mode} has {len(values)} values for {len(joints)} joints")
+        for joint, value in zip(joints, values, strict=True):
+            if mode == "position":
+                self.limit(f"position of {joint.name}", value, joint.low, joint.high, "rad")
+            else:
+                most = self.config.max_velocity
+                self.limit(f"velocity of {joint.name}", value, -most, most, "rad/s", "max_velocity")
+
+    def chosen(self, command: JointCommand) -> list[Joint]:
+        """Return the joints that a command names; all when it names none."""
+        if not command.names:
+            return self.joints
+        known = {joint.name: joint for joint in self.joints}
+        for name in command.joints:
+            if name not in known:
+                raise CommandRefused(f"no joint {name}{did_you_mean(name, known)}")
+        if len(set(command.joints)) != len(command.joints):
+            raise CommandRefused("a joint is named twice")
+        return [known[name] for name in command.joints]
+
+    def write(self, command: JointCommand) -> None:
+        """Send goals to the joints that are named; the others keep theirs."""
+        joints = self.chosen(command)
+        if self.config.mode == "position":
+            pairs = zip(joints, command.position, strict=True)
+            self.send({joint.id: joint.counts(value) for joint, value in pairs})
+        else:
+            pairs = zip(joints, command.velocity, strict=True)
+            self.send({joint.id: joint.sign * value for joint, value in pairs})
+
+    def read(self) -> JointState:
+        """Return where all joints are; now and then look after one servo more closely."""
+        states = self.measure()
+        for id, state in states.items():
+            if abs(state.counts) > FARTHEST or abs(state.velocity) > FASTEST:
+                text = f"{self.map.name(id)}: {state} cannot be"
+                raise self.fault(FaultKind.CORRUPT, text)
+        stamp_ns = self.link.stamp_ns
+        for joint in self.joints:
+            if joint.id in self.map.alerts:
+                self.examine(joint)
+        self._reads += 1
+        turn, due = divmod(self._reads, CHECK_EVERY)
+        if not due:
+            self.examine(self.joints[turn % len(self.joints)])
+        self.link.stamp_ns = stamp_ns
+        return JointState(
+            ",".join(joint.name for joint in self.joints),
+            position=[joint.angle(states[joint.id].counts) for joint in self.joints],
+            velocity=[joint.sign * states[joint.id].velocity for joint in self.joints],
+        )
+
+    def held(self, joint: Joint, counts: int) -> int:
+        """Return a position (counts) as a goal; a joint outside of its limits cannot be held."""
+        angle = joint.angle(counts)
+        if not joint.low - TOLERANCE <= angle <= joint.high + TOLERANCE:
+            text = f"{joint.name} is at {angle:.2f} rad, outside of {joint.low:.2f} to "
+            text += f"{joint.high:.2f}: armed, it would move by itself"
+            raise self.fault(FaultKind.REJECTED, text, cure="turn it back by hand")
+        return joint.counts(min(max(angle, joint.low), joint.high))
+
+    def limited(self, joint: Joint, lowest: int, highest: int) -> Joint:
+        """Return a joint with the limits (counts) that are set in its servo observed too."""
+        found = joint.within(lowest, highest)
+        if found.low >= found.high:
+            text = f"{self.map.name(joint.id)}: no angle is within both min_angle and "
+            text += f"max_angle and the servo's own limits ({lowest} to {highest} counts)"
+            raise self.fault(FaultKind.REJECTED, text, cure="correct one of them")
+        return found
+
+    def at_rest(self) -> str:
+        """Tell of servos that are limp and do not turn."""
+        fastest = max(abs(state.velocity) for state in self.measure().values())
+        return f"stopped ({fastest:.2f} rad/s, limp)" if fastest < REST else ""
+
+    @command
+    def scan(self, first: int = 0, last: int = 20) -> Generator[float, None, str]:
+        """Return the ids from first to last at which a servo answers, with its model."""
+        found = []
+        for id in range(max(first, 0), min(last, 252) + 1):
+            if self.map.answers(id, attempts=1):
+                found.append(f"{id} ({self.model(id)[0]})")
+            yield 0.0
+        return ", ".join(found) or "none"
+
+    def refuse_while_armed(self) -> None:
+        """Refuse a command call that is not for servos in use."""
+        if self.armed_ns:
+            raise CommandRefused("the servos are in use: end the commands to them first")
+
+    def free_id(self, id: int) -> None:
+        """Refuse an id that no servo can have, or that one has already."""
+        if not 0 <= id <= 252:
+            raise CommandRefused(f"an id is from 0 to 252, not {id}")
+        if self.map.answers(id):
+            raise CommandRefused(f"id {id} is already that of a servo on this line")
+
+
+def condition(fault_bits: int, names: dict[int, str]) -> str:
+    """Return the names of the error bits that are set."""
+    found = [name for bit, name in names.items() if fault_bits & bit]
+    return ", ".join(found) or f"0x{fault_bits:02X}"

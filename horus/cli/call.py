@@ -1,0 +1,92 @@
+"""Let a device of a running robot do what it can beside its messages: calibrate, save, read.
+
+Without a command, list those that the device has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from horus.cli import live
+
+_EXAMPLES = """\
+examples:
+  horus call imu                               what the imu can be told
+  horus call imu calibrate samples=500         let it do it, and print the answer
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `horus call`."""
+    parser.epilog = _EXAMPLES
+    parser.add_argument("device", metavar="DEVICE", help="the device's name in horus.yaml")
+    parser.add_argument("command", nargs="?", metavar="COMMAND", help="what it is to do")
+    parser.add_argument("arguments", nargs="*", metavar="NAME=VALUE", help="arguments, by name")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="S", help="longest wait (default: 60)"
+    )
+    live.add_session(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Call it; 1 when the device refuses or fails, 2 when nothing runs."""
+    from horus.node.caller import call, describe
+
+    live.join(args)
+    if not _has_commands(args.device):
+        return 1
+    if args.command is None:
+        _print_commands(describe(args.device))
+        return 0
+    given = {}
+    for text in args.arguments:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            print(f"horus call: {text!r} is not NAME=VALUE", file=sys.stderr)
+            return 2
+        given[name] = live.value(value)
+    timeout = given.pop("timeout", args.timeout)
+    answer = call(args.device, args.command, timeout=timeout, **given)
+    if args.json:
+        import json
+
+        print(json.dumps(answer, default=str))
+    elif answer is not None:
+        print(live.shown(answer))
+    return 0
+
+
+def _has_commands(device: str) -> bool:
+    """Return whether there is somebody to be called; if not, say what there is."""
+    from horus.bus import session
+    from horus.errors import did_you_mean
+    from horus.node.caller import servers
+
+    known = [name for name in servers() if not name.startswith("sim.")]
+    if device in known:
+        return True
+    listed = f"; those that have: {', '.join(known)}" if known else ""
+    if (session.topics_dir() / f"{device}.status").is_dir():
+        print(f"horus call: {device} has no commands{listed}", file=sys.stderr)
+    else:
+        near = did_you_mean(device, known) or listed
+        print(f"horus call: nobody here is called {device!r}{near}", file=sys.stderr)
+    return False
+
+
+def _print_commands(about: dict[str, Any]) -> None:
+    methods = about["methods"]
+    if not methods:
+        print(f"{about['name']} has no commands")
+    for name, method in methods.items():
+        words = [f"{argument['name']}=..." for argument in method["arguments"]]
+        print(" ".join(["horus call", about["name"], name, *words]))
+        if method["doc"]:
+            print(f"    {method['doc'].splitlines()[0]}")
+        for argument in method["arguments"]:
+            unit = f" {argument['unit']}" if argument["unit"] else ""
+            default = f", {argument['default']} unless given" if "default" in argument else ""
+            print(f"    {argument['name']}: {argument['type']}{unit}{default}")

@@ -1,0 +1,165 @@
+"""Show the devices of a running robot: their state, bus, place, identity, rate and errors.
+
+The exit status is 0 only if all devices are ready or active; 1 when one is not; 2 when no robot
+runs. A device that nobody looks after any more is shown as gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from horus.cli import live, tables
+
+if TYPE_CHECKING:
+    from horus.bus import Subscriber
+    from horus.msgs import DeviceStatus
+
+_EXAMPLES = """\
+examples:
+  horus devices            how they are
+  horus devices -f         every change, until Ctrl-C
+  horus devices --json
+"""
+SUFFIX = ".status"
+HEAD = ("DEVICE", "STATE", "DRIVER", "BUS", "IDENTITY", "RATE", "ASKED", "ERRORS", "", "MESSAGE")
+#: Devices say how they are at every change and once a second: how long to wait for it (s), and
+#: after what silence (s) one is gone.
+PATIENCE, GONE = 1.5, 5.0
+GOOD = ("ready", "active")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `horus devices`."""
+    parser.epilog = _EXAMPLES
+    parser.add_argument("--json", action="store_true", help="print JSON, one line a look with -f")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on, until Ctrl-C")
+    live.add_session(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print the devices; see the exit status above."""
+    live.join(args)
+    watch = Watch()
+    try:
+        watch.wait()
+        if not args.follow:
+            _print(watch, args.json)
+            return 0 if watch.good else 1
+        before = None
+        while True:
+            now = [row[:5] for row in watch.rows()]
+            if now != before or args.json:
+                _print(watch, args.json)
+                before = now
+            time.sleep(0.5)
+            watch.look()
+    finally:
+        watch.close()
+
+
+class Watch:
+    """The newest status of each device of the run."""
+
+    def __init__(self) -> None:
+        self._ends: dict[str, Subscriber] = {}
+        self.newest: dict[str, DeviceStatus] = {}
+
+    def look(self) -> None:
+        """Take what has come, also from devices that are new."""
+        from horus.bus import Subscriber, session
+        from horus.errors import TopicError
+        from horus.msgs import DeviceStatus
+
+        folder = session.topics_dir()
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        for name in sorted(names):
+            if name.endswith(SUFFIX) and name not in self._ends:
+                try:
+                    self._ends[name] = Subscriber(name.replace("~", "/"), latch=True)
+                except TopicError:
+                    continue
+        for end in self._ends.values():
+            try:
+                status = end.latest()
+            except TopicError:
+                continue  # a status of the user's own, of a type that is not known here
+            if isinstance(status, DeviceStatus):
+                self.newest[status.name] = status
+
+    def wait(self) -> None:
+        """Look until all devices have said how they are, for a limited time."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            self.look()
+            known = len(self.newest)
+            if time.monotonic() > deadline or (known and known == len(self._ends)):
+                return
+            time.sleep(0.02)
+
+    @property
+    def good(self) -> bool:
+        """Whether there are devices and all of them are ready or active."""
+        return bool(self.newest) and all(self._state(s) in GOOD for s in self.newest.values())
+
+    def _state(self, status: DeviceStatus) -> str:
+        return "gone" if time.time() - status.stamp > GONE else status.state
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return a line of words for each device."""
+        return [
+            (
+                status.name,
+                self._state(status),
+                status.driver,
+                f"{status.bus}{status.place and f':{status.place}'}",
+                status.identity,
+                f"{status.rate:.1f}",
+                f"{status.asked_rate:g} Hz",
+                str(status.errors),
+                "MOCK" if status.mock else "",
+                status.message.partition(": ")[2].partition("; ")[0] or status.message,
+            )
+            for status in self._sorted()
+        ]
+
+    def objects(self) -> list[Mapping[str, Any]]:
+        """Return the fields of each device's status, for programs."""
+        fields = [field.name for field in self._fields()]
+        found: list[Mapping[str, Any]] = []
+        for status in self._sorted():
+            about = {name: getattr(status, name) for name in fields}
+            about["state"] = self._state(status)
+            found.append({n: None if _is_nan(value) else value for n, value in about.items()})
+        return found
+
+    @staticmethod
+    def _fields() -> Any:
+        from horus.msgs import DeviceStatus
+
+        return DeviceStatus.__horus_spec__.fields  # type: ignore[attr-defined]
+
+    def _sorted(self) -> list[DeviceStatus]:
+        return [self.newest[name] for name in sorted(self.newest)]
+
+    def close(self) -> None:
+        """Leave the topics."""
+        for end in self._ends.values():
+            end.close()
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _print(watch: Watch, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(watch.objects()), flush=True)
+    elif not watch.newest:
+        print("this run has no devices, or none has said yet how it is", flush=True)
+    else:
+        print(tables.plain(HEAD, watch.rows()), end="", flush=True)

@@ -1,0 +1,122 @@
+"""Steer the simulated devices of a running robot: what they sense, and what is wrong with them.
+
+list [DEVICE]                what can be set, with units and present values, and the faults
+set DEVICE.STIMULUS VALUE... set what a device senses, such as imu.rotation 0 0 1
+fault DEVICE FAULT [NUMBER]  unplug, plug, silence, nak, corrupt, drop, slow or clear
+truth DEVICE                 the true state of a device; with -f again and again
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from typing import Any
+
+from horus.cli import live
+
+_EXAMPLES = """\
+examples:
+  horus mock list
+  horus mock set imu.rotation 0 0 1       turn it at 1 rad/s
+  horus mock fault imu unplug             pull its plug; plug puts it back
+  horus mock fault imu corrupt 0.01       damage 1 % of what it says
+  horus mock truth left_wheel -f
+"""
+PREFIX = "sim."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `horus mock`."""
+    parser.epilog = _EXAMPLES
+    parser.add_argument("action", choices=("list", "set", "fault", "truth"))
+    parser.add_argument("what", nargs="*", metavar="WHAT", help="the device and the rest")
+    parser.add_argument("-f", "--follow", action="store_true", help="truth: until Ctrl-C")
+    live.add_session(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Do it; 1 when the twin refuses, 2 when nothing runs or the words make no sense."""
+    live.join(args)
+    words = args.what
+    wrong = _usage(args.action, words)
+    if wrong:
+        print(f"horus mock {args.action}: {wrong}", file=sys.stderr)
+        return 2
+    if args.action == "list":
+        for name in words or _twins():
+            _print_state(_ask(name, "state"))
+    elif args.action == "set":
+        device, _, stimulus = words[0].rpartition(".")
+        _ask(device, "set", stimulus, [live.value(word) for word in words[1:]])
+        about = _ask(device, "state")["stimuli"][stimulus]
+        print(f"{words[0]} = {live.shown(about['value'])} {about['unit']}".rstrip())
+    elif args.action == "fault":
+        faults = _ask(words[0], "fault", words[1], *map(live.value, words[2:]))
+        print(f"{words[0]}: {_faults(faults)}")
+    else:
+        _truth(words[0], follow=args.follow)
+    return 0
+
+
+def _usage(action: str, words: list[str]) -> str:
+    if action == "set" and (len(words) < 2 or "." not in words[0]):
+        return "name a stimulus and its values: horus mock set imu.rotation 0 0 1"
+    if action == "fault" and not 2 <= len(words) <= 3:
+        return "name a device, a fault and its number, if it has one: horus mock fault imu nak 0.1"
+    if action == "truth" and len(words) != 1:
+        return "name one device: horus mock truth imu"
+    return ""
+
+
+def _twins() -> list[str]:
+    """Return the devices that have a twin to be steered; none is an error that says so."""
+    from horus.node.caller import CallAbsentError, servers
+
+    found = [name.removeprefix(PREFIX) for name in servers() if name.startswith(PREFIX)]
+    if not found:
+        raise CallAbsentError(
+            "no simulated device runs: start the robot with --mock, or wait until it is up"
+        )
+    return found
+
+
+def _ask(device: str, method: str, *arguments: Any) -> Any:
+    from horus.errors import did_you_mean
+    from horus.node.caller import CallAbsentError, CallRefusedError, call
+
+    known = _twins()
+    if device not in known:
+        near = did_you_mean(device, known) or f"; simulated: {', '.join(known)}"
+        raise CallAbsentError(f"no simulated device is called {device!r}{near}")
+    try:
+        return call(PREFIX + device, method, *arguments)
+    except CallRefusedError as error:
+        text = str(error).removeprefix(f"{PREFIX}{device}.{method}: ")
+        raise CallRefusedError(f"{device}: {text}") from None
+
+
+def _print_state(state: dict[str, Any]) -> None:
+    print(f"{state['name']} ({state['twin']}): {_faults(state['faults'])}")
+    for name, about in state["stimuli"].items():
+        value = f"{live.shown(about['value'])} {about['unit']}".rstrip()
+        limits = ""
+        if math.isfinite(about["low"]) or math.isfinite(about["high"]):
+            limits = f"  {about['low']:g} to {about['high']:g}"
+        print(f"  {state['name']}.{name} = {value}{limits}  {about['doc']}".rstrip())
+
+
+def _faults(faults: dict[str, Any]) -> str:
+    """Return the faults that are on, in words."""
+    on = [name if about is True else f"{name} {about:g}" for name, about in faults.items() if about]
+    return ", ".join(on) or "no faults"
+
+
+def _truth(device: str, *, follow: bool) -> None:
+    while True:
+        truth = _ask(device, "truth")
+        print(live.shown(truth), flush=True)
+        if not follow:
+            return
+        time.sleep(0.2)

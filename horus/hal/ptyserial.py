@@ -1,0 +1,63 @@
+"""A serial port that simulated devices stand behind: the device's side of a pseudo-terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import tty
+
+from horus.hal.serial import CHUNK
+
+
+class PtyPort:
+    """Makes a pseudo-terminal; programs open `path` as if it were a serial port.
+
+    Its other end stays open here too, so a program that closes it is no hang-up for the device.
+    As on a real line, bytes that nobody takes are lost, and the sender does not wait.
+    """
+
+    def __init__(self) -> None:
+        self._fd, self._other = os.openpty()
+        #: Where programs find the port.
+        self.path = os.ttyname(self._other)
+        #: Bytes sent that nobody took.
+        self.lost = 0
+        tty.setraw(self._other)
+        tty.setraw(self._fd)
+        os.set_blocking(self._fd, False)
+
+    def read(self, timeout: float = 0.0) -> bytes:
+        """Return what the host has written, waiting up to ``timeout`` seconds for it."""
+        if self._fd < 0:
+            return b""
+        if timeout > 0 and not select.select([self._fd], [], [], timeout)[0]:
+            return b""
+        try:
+            return os.read(self._fd, CHUNK)
+        except BlockingIOError:
+            return b""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the host."""
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            while self._fd >= 0 and sent < len(data):
+                sent += os.write(self._fd, data[sent:])
+        self.lost += len(data) - sent
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait on."""
+        return self._fd
+
+    def close(self) -> None:
+        """End the port: for a program that has it open this is a hang-up. Twice is harmless."""
+        fds, self._fd, self._other = (self._fd, self._other), -1, -1
+        for fd in fds:
+            if fd >= 0:
+                try:
+                    os.close(fd)
+                except OSError as error:
+                    if error.errno != errno.EBADF:
+                        raise

@@ -1,0 +1,176 @@
+"""A bench on which a driver's node and its twin are stepped together, on a clock moved by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, get_args, get_origin
+
+from horus.bus import Publisher, Subscriber
+from horus.hal.config import Option, options
+from horus.hal.driver import Actuator, Driver
+from horus.hal.localcan import CanWire
+from horus.hal.simcan import CanSimHost
+from horus.hal.simi2c import SimI2cBus
+from horus.hal.simserial import LocalSerial
+from horus.hardware import topics
+from horus.hardware.actuator import ActuatorNode
+from horus.hardware.buses import BusHandle
+from horus.hardware.config import DeviceEntry
+from horus.hardware.lastwords import BusAddress
+from horus.hardware.node import DriverNode
+from horus.hardware.worker import driver_node
+from horus.msgs import JointCommand, MotorCommand, ServoCommand
+from horus.plugins import drivers
+from horus.scheduler import Scheduler
+
+
+class HandClock:
+    """A clock that moves only when something sleeps on it, or by hand."""
+
+    def __init__(self) -> None:
+        self.now_ns = 1_000_000_000_000
+        self.sleeps: list[float] = []
+
+    def monotonic_ns(self) -> int:
+        """Return the present."""
+        return self.now_ns
+
+    def sleep(self, seconds: float) -> None:
+        """Let this much time pass."""
+        self.sleeps.append(seconds)
+        self.now_ns += max(round(seconds * 1e9), 1_000)
+
+    def advance(self, seconds: float) -> None:
+        """Let this much time pass without anybody having slept."""
+        self.now_ns += round(seconds * 1e9)
+
+
+def required_options(driver: type[Driver[Any, Any]]) -> dict[str, Any]:
+    """Return values for the options that must be given: the least that is allowed."""
+    found = options(driver.config_type)
+    return {name: _least(about) for name, about in found.items() if about.required}
+
+
+def _least(about: Option) -> Any:
+    if get_origin(about.type) is tuple:
+        return (_number(about, 1), _number(about, 2))
+    for choice in get_args(about.type):
+        return choice
+    return _number(about, 1) if about.type in (int, float) else "text"
+
+
+def _number(about: Option, wanted: int) -> int:
+    return max(wanted, math.ceil(about.low)) if about.low is not None else wanted
+
+
+def device_entry(use: str, name: str = "device", **given: Any) -> DeviceEntry:
+    """Return a device as horus.yaml would describe it."""
+    driver = drivers()[use].load()
+    config = driver.config_type(**{**required_options(driver), **given})
+    return DeviceEntry(name, use, driver, "bus0", config, None, 1)
+
+
+class Bench:
+    """One device of a kind, its node and its twin."""
+
+    def __init__(
+        self, use: str, clock: Any, address: BusAddress | None = None, **given: Any
+    ) -> None:
+        self.clock = clock
+        self.device = device_entry(use, **given)
+        driver = self.device.driver
+        assert driver.twin is not None
+        twin: Any = driver.twin(self.device.config)
+        self.twin = twin
+        self.host: CanSimHost | None = None
+        #: The type of its commands; None if it only measures.
+        self.kind = topics.command_type(driver) if issubclass(driver, Actuator) else None
+        now = clock.monotonic_ns
+        if driver.map_type.bus_kind == "can":
+            self.wire = CanWire("bus0", now)
+            self.host = CanSimHost(self.wire.open(), [twin], now)
+            self.bus = BusHandle("bus0", self.wire.open, now)
+        elif driver.map_type.bus_kind == "serial":
+            port = LocalSerial([twin], "bus0", now, clock.sleep)
+            self.bus = BusHandle("bus0", lambda: port, now)
+        else:
+            i2c = SimI2cBus("bus0", now, clock.sleep)
+            i2c.attach(twin)
+            self.bus = BusHandle("bus0", lambda: i2c, now)
+        self.node: DriverNode = driver_node(
+            self.device, self.bus, mock=True, clock=now, address=address
+        )
+        if isinstance(self.node, ActuatorNode):
+            self.node._sleep = self.pause
+        self.data = Subscriber(topics.data_topic("device", driver), depth=1000)
+        self.status = Subscriber(topics.status_topic("device"), depth=1000)
+        self.senders: dict[str, Publisher] = {}
+        self.scheduler = Scheduler(clock=clock)
+        self.scheduler.add(self.node)
+
+    def close(self) -> None:
+        """Stop the node, which makes the device safe, and leave the bus."""
+        self.scheduler.stop()
+        self.bus.close()
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass for the twin alone."""
+        self.clock.advance(seconds)
+        if self.host is not None:
+            self.host.step()
+        else:
+            self.twin.advance(self.clock.monotonic_ns())
+
+    @property
+    def rate(self) -> float:
+        """Ticks of the node per second."""
+        return float(self.node.rate)
+
+    def run(self, seconds: float, command: Any = None) -> None:
+        """Let time pass; with a command, send it before every tick."""
+        end = self.clock.monotonic_ns() + round(seconds * 1e9)
+        first = True
+        while first or self.clock.monotonic_ns() < end - 1000:
+            first = False
+            self.pause(1.0 / self.rate)
+            if command is not None:
+                self.command(command)
+            self.scheduler.tick_once()
+
+    def command(self, command: Any, age: float = 0.0, sender: str = "one") -> None:
+        """Send a command stamped ``age`` seconds ago, from one of several publishers."""
+        if sender not in self.senders:
+            self.senders[sender] = Publisher(topics.command_topic("device"))
+        stamp_ns = self.clock.monotonic_ns() - int(age * 1e9)
+        self.senders[sender].send(command, stamp_ns=stamp_ns)
+
+    def order(self, value: float) -> Any:
+        """Return a command of the driver's type: a velocity (rad/s), or an angle (rad)."""
+        kind = self.kind
+        if kind is MotorCommand:
+            return MotorCommand(velocity=value)
+        if kind is ServoCommand:
+            return ServoCommand(angle=value)
+        if kind is JointCommand:
+            return JointCommand(position=[value] * self.joints)
+        raise TypeError(f"{self.device.use}: the tests know no command of type {kind}")
+
+    @property
+    def joints(self) -> int:
+        """Number of joints of a device that has several."""
+        return int(getattr(self.twin, "joints", len(self.device.stations)))
+
+    @property
+    def good(self) -> Any:
+        """A command that every such device follows: 5 rad/s, or an angle of 0.5 rad."""
+        return self.order(5.0 if self.kind is MotorCommand else 0.5)
+
+    def until(self, condition: Callable[[], object], seconds: float = 10.0) -> float:
+        """Let time pass until a condition holds; return how long it took."""
+        began = self.clock.monotonic_ns()
+        while not condition():
+            self.run(1.0 / self.rate)
+            passed = (self.clock.monotonic_ns() - began) / 1e9
+            assert passed < seconds, f"still {self.node.state}: {self.node.text}"
+        return float(self.clock.monotonic_ns() - began) / 1e9
