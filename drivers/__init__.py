@@ -21,6 +21,7 @@ def horus_drivers() -> dict[str, str]:
         "bme280": "horus_drivers.env.bme280:Bme280",
         "bmp280": "horus_drivers.env.bme280:Bmp280",
         "bno055": "horus_drivers.imu.bno055:Bno055",
+        "cia402": "horus_drivers.motor.cia402:Cia402",
         "cubemars": "horus_drivers.motor.cubemars:CubeMars",
         "damiao": "horus_drivers.motor.damiao:Damiao",
         "dynamixel": "horus_drivers.servo.dynamixel:Dynamixel",
@@ -36,7 +37,10 @@ def horus_drivers() -> dict[str, str]:
         "rplidar": "horus_drivers.lidar.rplidar:Rplidar",
         "tfmini": "horus_drivers.range.tfmini:Tfmini",
         "ublox": "horus_drivers.gnss.ublox:Ublox",
+        "roboclaw": "horus_drivers.motor.roboclaw:Roboclaw",
         "vesc": "horus_drivers.motor.vesc:Vesc",
+        "vesc_uart": "horus_drivers.motor.vesc_uart:VescUart",
+        "vl53l0x": "horus_drivers.range.vl53l0x:Vl53l0x",
     }
 
 

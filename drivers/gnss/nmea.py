@@ -20,6 +20,7 @@ from horus.msgs.gnss import CovarianceKind, NavSatStatus
 
 TIMED = ("GGA", "RMC", "GST")  # sentences that say which epoch they belong to
 USED = (*TIMED, "GSA")
+QUIET = 20  # calls of `read` without a byte: the sentences of an epoch are all there
 #: What the quality of a GGA sentence means; the others are no position from satellites.
 STATUS = {
     1: NavSatStatus.FIX,
@@ -54,7 +55,7 @@ class Epoch:
     time: time | str
     stamp_ns: int
     sent: bool = False  # or not to be sent
-    whole: bool = True  # False for one whose beginning may have been missed
+    whole: bool = False  # whether its beginning was heard
     parts: dict[str, Any] = field(default_factory=dict)
     addresses: set[bytes] = field(default_factory=set)
 
@@ -64,6 +65,8 @@ class Nmea(Driver[NmeaConfig, NmeaSentences]):
 
     poll_rate = 200.0
     _epoch: Epoch | None = None
+    _heard = 0  # bytes by the last call
+    _quiet = 0  # calls since then that brought none
     _early: Any = None  # a GSA that came after its epoch was sent: it belongs to the next
     #: The sentences of the last two epochs; one that is missing once may just be damaged.
     _expected: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
@@ -79,6 +82,10 @@ class Nmea(Driver[NmeaConfig, NmeaSentences]):
             kind = frame[3:6].decode("ascii", "replace")
             if kind in USED and frame[1:2] != b"P":
                 fix = self._take(kind, frame[1:6], self._parse(frame)) or fix
+        self._quiet = self._quiet + 1 if self.link.bytes == self._heard else 0
+        self._heard = self.link.bytes
+        if self._quiet == QUIET and self._epoch is not None and not self._epoch.sent:
+            return self._message(self._epoch)
         return fix
 
     def _parse(self, frame: bytes) -> Any:
@@ -104,9 +111,9 @@ class Nmea(Driver[NmeaConfig, NmeaSentences]):
         if kind in TIMED and (epoch is None or parsed.time != epoch.time or repeated):
             finished = self._close(epoch) if epoch is not None else None
             # A receiver that says the same time again has nothing new.
-            first = epoch is None
             old = epoch is not None and parsed.time == epoch.time and parsed.time != ""
-            epoch = Epoch(parsed.time, self.link.stamp_ns, sent=first or old, whole=not first)
+            whole = epoch is not None or self._quiet >= QUIET
+            epoch = Epoch(parsed.time, self.link.stamp_ns, sent=old or not whole, whole=whole)
             self._epoch = epoch
             if self._early is not None:
                 epoch.parts["GSA"] = self._early

@@ -36,6 +36,7 @@ class Ak09916:
             self.reset()
         elif register == CNTL2:
             self.bytes[register] = value
+            self.held = False
 
     def read(self, register: int, count: int) -> bytes:
         """Return consecutive registers; reading ST2 lets the next result in."""

@@ -244,6 +244,8 @@ class Icm20948Sim(BodySim[Icm20948Config, Icm20948Registers], twin_of=Icm20948):
         if self.map.reset:
             super().power_on()  # of this die alone
         self.map.master_reset = 0
+        if address == Icm20948Registers.master.address or 0x303 <= address <= 0x306:
+            self.sampled.pop("slave 0", None)  # the inner bus begins at once
 
     def on_read(self, address: int) -> int:
         """Return a byte; reading a status clears it."""
@@ -259,12 +261,13 @@ class Icm20948Sim(BodySim[Icm20948Config, Icm20948Registers], twin_of=Icm20948):
         noise = self.options.magnetic_noise
         field = [value + self.random.gauss(0, noise) for value in (x, -y, -z)]
         self.magnetometer.update(self.time, field)
+        rate = GYRO_BASE / (1 + self.map.gyro_divider)
         if self.map.master:
             self._serve_slave4()
-        if self.map.sleep or not self.due(GYRO_BASE / (1 + self.map.gyro_divider)):
+            if self.due(rate, "slave 0"):
+                self._serve_slave0()
+        if self.map.sleep or not self.due(rate):
             return
-        if self.map.master:
-            self._serve_slave0()
         accel = list(ACCEL_SCALE.values())[self.map.accel_range] / GRAVITY
         gyro = degrees(list(GYRO_SCALE.values())[self.map.gyro_range])
         warmth = self.count(self.temperature - TEMPERATURE_OFFSET, 0.1, TEMPERATURE_SCALE)

@@ -34,7 +34,9 @@ class Ld06Packets(PacketMap):
 class Ld06Config(ScannerConfig):
     """Options of an LD06."""
 
-    rays: int = option(450, low=36, high=4096, doc="directions in which a scan tells the distance")
+    rate: float = option(
+        10.0, unit="Hz", low=0.5, high=20, doc="turns a second, as its PWM pin makes it turn"
+    )
 
 
 class Ld06(Driver[Ld06Config, Ld06Packets]):

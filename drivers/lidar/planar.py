@@ -69,7 +69,7 @@ class Sweep:
             return finished
         self._covered += step
         if self.range_min <= metres <= self.config.range_max:
-            ray = round(angle / 360.0 * self.config.rays) % self.config.rays
+            ray = int(angle * self.config.rays / 360.0) % self.config.rays
             if not metres >= self._ranges[ray]:
                 self._ranges[ray] = metres
                 self._strengths[ray] = strength
@@ -88,9 +88,10 @@ class Sweep:
     def _scan(self, end_ns: int) -> LaserScan:
         seconds = (end_ns - self._begun_ns) / 1e9
         rays = self.config.rays
+        step = (-TURN if self.config.clockwise else TURN) / rays
         return LaserScan(
-            angle_min=0.0,
-            angle_increment=(-TURN if self.config.clockwise else TURN) / rays,
+            angle_min=step / 2,  # the middle of what the first ray stands for
+            angle_increment=step,
             time_increment=seconds / rays,
             scan_time=seconds,
             range_min=self.range_min,

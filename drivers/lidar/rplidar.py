@@ -3,7 +3,7 @@
 Source: Slamtec "RPLIDAR interface protocol and application notes" LR001 revision 2.2, the standard
 scan. 115200 baud (A3, S1: 256000). The motor of an A1 hangs on the port's DTR line: give the port
 ``dtr: false``; that of the others follows `rate`. The standard scan has no checksum: what can be
-told from its check bits and from the order of the angles is, a flipped bit in a distance is not.
+told from its check bits, and from the order of the angles, is; a flipped bit in a distance is not.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from horus_drivers.lidar.planar import Ray, ScannerConfig, ScannerSim, Sweep
+from horus_drivers.lidar.planar import BACKWARD, FORWARD, Ray, ScannerConfig, ScannerSim, Sweep
 
 from horus.hal import (
     Driver,
@@ -30,11 +30,23 @@ from horus.msgs import LaserScan
 RANGE_MIN = 0.15  # m
 PWM_PER_TURN = 66.0  # of 1023, for one turn a second: 660 is 10 Hz
 NODE = struct.Struct("<BHH")  # quality << 2 | !S << 1 | S; angle (1/64 deg) << 1 | 1; 1/4 mm
-NODES_TO_TRUST = 3  # that must follow each other after garbage
+FOLLOWED_BY = 2  # nodes that must come after one before it is believed
+HALF_TURN = 180 * 64
+START = 30 * 64  # what is marked as the first of a turn is within this of 0
 FULL_TURN = 361 * 64  # a little more than a turn is sent now and then
 ANSWER = b"\xa5\x5a"
 SPIN_UP = 1.0  # s
 HEALTH = {0: "good", 1: "warning", 2: "error"}
+
+
+def _angle(node: tuple[int, int, int]) -> int:
+    """Return the angle (1/64 deg) of what may be a node; -1 if it is none."""
+    head, angle, _ = node
+    if not angle & 1 or head & 3 not in (1, 2) or angle >> 1 >= FULL_TURN:
+        return -1
+    angle >>= 1
+    begins = angle < START or angle > FULL_TURN - START
+    return angle if begins or head & 1 == 0 else -1
 
 
 class RplidarFraming(Framing):
@@ -47,16 +59,17 @@ class RplidarFraming(Framing):
         """Return the size of the answer or of the run of nodes at the start of the data."""
         if ANSWER.startswith(data[:2]):
             return self._answer(data)
-        run = broken = 0
-        for head, angle, _ in NODE.iter_unpack(data[: len(data) // NODE.size * NODE.size]):
-            if head & 3 not in (1, 2) or not angle & 1 or angle >> 1 >= FULL_TURN:
-                broken = 1
+        run, broken, last = 0, False, -1
+        for node in NODE.iter_unpack(data[: len(data) // NODE.size * NODE.size]):
+            angle = _angle(node)
+            step = (angle - last + HALF_TURN) % (2 * HALF_TURN) - HALF_TURN
+            follows = last < 0 or BACKWARD * 64 <= step <= FORWARD * 64
+            if angle < 0 or not follows:
+                broken = True
                 break
-            run += 1
-        if broken and not ANSWER.startswith(data[run * NODE.size :][:2]):
-            run -= 1  # the last one before garbage may be garbage itself
-        if run >= NODES_TO_TRUST:
-            return run * NODE.size
+            run, last = run + 1, angle
+        if run > FOLLOWED_BY:
+            return (run - FOLLOWED_BY) * NODE.size
         return -1 if broken else 0
 
     def _answer(self, data: bytes) -> int:

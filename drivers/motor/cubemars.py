@@ -30,6 +30,7 @@ from horus_drivers.motor._mit import (
 
 from horus.hal import (
     Actuator,
+    CanFrame,
     CanMap,
     CanSim,
     Command,
@@ -260,7 +261,7 @@ class CubeMarsSim(CanSim[CubeMarsConfig, CubeMarsFrames], twin_of=CubeMars):
         frame = BitFields("u8 u16 u12 u12").pack(self.station, *counts)
         if not self.options.old:
             frame += bytes((round(self.core.motor.temperature) & 0xFF, self.error))
-        self.emit_data("reply", frame)
+        self.emit_frame(CanFrame(self.config.master, frame))
 
     def truth(self) -> dict[str, object]:
         """Return what the output really does."""

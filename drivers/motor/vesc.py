@@ -110,6 +110,11 @@ class Vesc(Actuator[VescCanConfig, VescFrames]):
         self.units = VescUnits(config)
         self._mode = ControlMode.VELOCITY
 
+    @classmethod
+    def calls(cls, config: VescCanConfig) -> float:
+        """Look twice for each status message: two that come late are not one."""
+        return 2 * config.rate
+
     def probe(self) -> bool:
         """Hear a status message."""
         return self.map.status.age < LOST

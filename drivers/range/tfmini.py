@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from horus.hal import (
@@ -78,14 +79,13 @@ class Tfmini(Driver[TfminiConfig, TfminiPackets]):
         """Set format and rate; a plain TFmini has nothing to be set."""
         if self.config.model == "tfmini":
             return
-        link = self.map.link
         for packet, value in (
             (TfminiPackets.format, 1),
             (TfminiPackets.rate, round(self.config.rate)),
             (TfminiPackets.output, 1),
         ):
             order = command(packet, value)
-            link.ask(order, COMMANDS, lambda echo, sent=order: echo == sent or None, ANSWER_WITHIN)
+            self.map.link.ask(order, COMMANDS, partial(_echoed, order), ANSWER_WITHIN)
             yield 0.0
 
     def read(self) -> RangeSensor | None:
@@ -102,6 +102,10 @@ class Tfmini(Driver[TfminiConfig, TfminiPackets]):
             kind=RangeKind.LASER,
             frame=self.config.frame,
         )
+
+
+def _echoed(order: bytes, answer: bytes) -> bool | None:
+    return True if answer == order else None
 
 
 def _metres(centimetres: int, strength: int) -> float:

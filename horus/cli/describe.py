@@ -33,15 +33,10 @@ class Described:
 
     @property
     def device(self) -> str:
-        """Return what device it is: the first sentence of the driver's file.
-
-        In a file with several drivers it is that of the driver's class.
-        """
+        """Return what device it is: the first sentence of the driver's file."""
         if self.driver is None:
             return "cannot be used"
-        module = sys.modules[self.driver.__module__]
-        alone = sum(_is_driver(value, module.__name__) for value in vars(module).values()) == 1
-        text = inspect.getdoc(module if alone else self.driver) or inspect.getdoc(module) or ""
+        text = inspect.getdoc(sys.modules[self.driver.__module__]) or self.driver.__doc__ or ""
         first = re.split(r"\.(?:\s|$)", " ".join(text.split("\n\n")[0].split()))[0]
         return first.removesuffix(f", on {self.bus}")
 
@@ -49,12 +44,6 @@ class Described:
     def topics(self) -> list[tuple[str, str, str]]:
         """Return topic, message and direction of each, with ``<name>`` for the device's name."""
         return topics_of("<name>", self.driver) if self.driver else []
-
-
-def _is_driver(value: object, module: str) -> bool:
-    """Return whether a value is a driver that was written in a module, not imported into it."""
-    ours = isinstance(value, type) and issubclass(value, Driver) and value.__module__ == module
-    return ours and not inspect.isabstract(value)
 
 
 def described(entry: DriverEntry) -> Described:
@@ -134,7 +123,7 @@ def option_json(config: type[Config]) -> dict[str, dict[str, Any]]:
 
 def _values(about: Option) -> str:
     if _is_choice(about):
-        return f"{about.range} {about.unit}".rstrip()
+        return f"{about.range} {about.unit}".rstrip().replace("'", "")
     if about.type is bool:
         return "true or false"
     return about.range or _type_word(about.type)

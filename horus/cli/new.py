@@ -12,7 +12,7 @@ import sys
 from importlib import resources
 from pathlib import Path
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{1,23}")
+_NAME = re.compile(r"[a-z][a-z0-9_]{1,21}")
 _EXAMPLES = """\
 examples:
   horus new driver my_sensor                          a package of its own, ./horus-my-sensor
@@ -77,7 +77,7 @@ def _problem(name: str) -> str:
     from horus.plugins import drivers
 
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
-        return f"{name!r} cannot be the name of a driver: use a-z, 0-9 and _, at most 24, as in my_sensor"
+        return f"{name!r} cannot be the name of a driver: use a-z, 0-9 and _ (at most 22)"
     taken = drivers().get(name)
     return f"there is a driver {name} already, {taken.plugin}" if taken else ""
 

@@ -55,15 +55,15 @@ def _package(info: PluginInfo) -> tuple[str, str]:
 
 def _kinds(info: PluginInfo) -> dict[str, list[str]]:
     """Return what a plugin offers: names by the word for their kind."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {"driver": [], "bus": [], "command": []}
     for offer in info.offers:
         word, _, name = offer.partition(" ")
-        found.setdefault(word, []).append(name)
+        found[word].append(name)
     return found
 
 
 def _offers(info: PluginInfo) -> str:
-    parts = [_counted(word, names) for word, names in _kinds(info).items()]
+    parts = [_counted(word, names) for word, names in _kinds(info).items() if names]
     others = [h.removeprefix("horus_") for h in _other_hooks(info.hooks)]
     return "; ".join(parts + ([f"hooks {', '.join(others)}"] if others else [])) or "nothing"
 
@@ -87,9 +87,9 @@ def _json(info: PluginInfo) -> dict[str, Any]:
         "package": package,
         "version": version,
         "module": info.module,
-        "drivers": kinds.get("driver", []),
-        "buses": kinds.get("bus", []),
-        "commands": kinds.get("command", []),
+        "drivers": kinds["driver"],
+        "buses": kinds["bus"],
+        "commands": kinds["command"],
         "hooks": info.hooks,
         "problem": info.problem,
     }

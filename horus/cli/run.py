@@ -68,7 +68,21 @@ def main(args: argparse.Namespace) -> int:
     try:
         job = find_job(args.what, mock=args.mock)
         early.over()
-        return run(job, options)
+        status = run(job, options)
     except KeyboardInterrupt:  # later on the supervisor answers it
         print("\nhorus run: interrupted before anything was started", file=sys.stderr)
         return 0
+    _tell_plugins(status)
+    return status
+
+
+def _tell_plugins(status: int) -> None:
+    """Tell plugins that the run has ended; where there are none but our own, load nothing."""
+    from importlib.metadata import entry_points
+
+    if all(entry.value == "horus_drivers" for entry in entry_points(group="horus")):
+        return
+    from horus import notices
+
+    for problem in notices.run_ended(status):
+        print(f"horus run: {problem}", file=sys.stderr)

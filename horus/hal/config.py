@@ -297,6 +297,7 @@ class SimConfig(Config):
     """Options of every simulated twin, given under ``mock:``."""
 
     seed: int = option(1, low=0, doc="same seed, same noise")
+    play: Path | None = option(None, doc="CSV of stimuli over time: seconds, then one a column")
 
 
 @dataclass(frozen=True, kw_only=True)

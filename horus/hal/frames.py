@@ -252,12 +252,9 @@ class CanMap(DeviceMap):
         cls, declared: _Declared, station: int, config: Any, values: tuple[Any, ...]
     ) -> CanFrame:
         """Return the frame that carries these values."""
-        return cls.frame(cls.frame_id(declared, station, config), declared.pack(values))
-
-    @classmethod
-    def frame(cls, id: int, data: bytes) -> CanFrame:
-        """Return a frame of the map's kind."""
+        data = declared.pack(values)
         if cls.fd:
             length = next((n for n in FD_LENGTHS if n >= len(data)), len(data))
             data = data.ljust(length, bytes([cls.padding]))
+        id = cls.frame_id(declared, station, config)
         return CanFrame(id, data, extended=cls.extended, fd=cls.fd)

@@ -91,11 +91,13 @@ class SerialLink(Link):
         accept: Callable[[bytes], T | None],
         timeout: float,
         attempts: int = ATTEMPTS,
+        strict: bool = False,
     ) -> T:
         """Send a question and return what ``accept`` makes of the answer.
 
         ``accept`` returns None for a frame that is not the answer. None within ``timeout`` seconds
         is a `DeviceFault` (timeout, or corrupt when only damaged frames came), after ``attempts``.
+        ``strict`` takes no answer behind garbage: for frames that nothing but their checksum marks.
         """
         for attempt in range(1, attempts + 1):
             self._read(0.0)  # what is left of earlier answers
@@ -106,7 +108,7 @@ class SerialLink(Link):
             while (now := self.clock()) < deadline:
                 for frame in self._feed(deframer, self._read((deadline - now) / 1e9)):
                     answer = accept(frame)
-                    if answer is not None:
+                    if answer is not None and not (strict and deframer.skipped):
                         self.stamp_ns = stamp
                         return answer
             damaged = deframer.damaged or deframer.skipped

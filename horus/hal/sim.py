@@ -10,12 +10,15 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar, get_type_hints, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_type_hints, overload
 
 from horus.errors import did_you_mean
 from horus.hal.config import DriverConfig, SimConfig, shown
 from horus.hal.driver import Driver, type_arguments
 from horus.hal.maps import DeviceMap
+
+if TYPE_CHECKING:
+    from horus.hal.playback import Playback
 
 ConfigT = TypeVar("ConfigT", bound=DriverConfig)
 MapT = TypeVar("MapT", bound=DeviceMap)
@@ -139,8 +142,20 @@ class Sim(Generic[ConfigT, MapT]):
         self.time = 0.0
         self.dt = 0.0
         self._start_ns: int | None = None
+        self._playback = self._open_playback()
         self.setup()
+        if self._playback is not None:
+            self._playback.apply(self, 0.0)
         self.power_on()
+
+    def _open_playback(self) -> Playback | None:
+        """Return what is played; a twin with a ``play`` option of its own does that itself."""
+        owner = next(c for c in type(self.options).__mro__ if "play" in c.__annotations__)
+        if self.options.play is None or owner is not SimConfig:
+            return None
+        from horus.hal.playback import Playback
+
+        return Playback(self.options.play, self.stimuli)
 
     def setup(self) -> None:
         """Prepare what outlives a power cut: the world around the device."""
@@ -166,6 +181,8 @@ class Sim(Generic[ConfigT, MapT]):
                 f"no stimulus {name}{did_you_mean(name, self.stimuli)}; known: {known}"
             )
         setattr(self, name, self.stimuli[name].parse(values))
+        if self._playback is not None:
+            self._playback.release(name)
         self.stimulated(name)
 
     def advance(self, now_ns: int) -> None:
@@ -174,6 +191,8 @@ class Sim(Generic[ConfigT, MapT]):
             self._start_ns = now_ns
         time = (now_ns - self._start_ns) / 1e9
         self.dt, self.time = max(0.0, time - self.time), max(time, self.time)
+        if self._playback is not None:
+            self._playback.apply(self, self.time)
         if not self.faults.unplugged:
             self.update()
 

@@ -104,17 +104,15 @@ class CanSim(Sim[ConfigT, FramesT]):
 
     def emit(self, report: str, *values: Any) -> None:
         """Send a report, an answer for example; lost, damaged or late as the faults have it."""
-        self.emit_data(report, self.map_type.reports[report].pack(values))
+        declared = self.map_type.reports[report]
+        self.emit_frame(self.map_type.encode(declared, self.station, self.config, values))
 
-    def emit_data(self, report: str, data: bytes) -> None:
-        """Send a report with data made by hand, such as a longer one than the driver needs."""
+    def emit_frame(self, frame: CanFrame) -> None:
+        """Send a frame made by hand, such as one longer than the driver needs."""
         if self.faults.unplugged or self.faults.silent or self.chance(self.faults.drop):
             return
-        if self.chance(self.faults.corrupt):
-            self._outbox.append(CanFrame(ERROR_PROTOCOL, bytes(8), error=True))
-            return
-        id = self.map_type.frame_id(self.map_type.reports[report], self.station, self.config)
-        self._outbox.append(self.map_type.frame(id, data))
+        damaged = self.chance(self.faults.corrupt)
+        self._outbox.append(CanFrame(ERROR_PROTOCOL, bytes(8), error=True) if damaged else frame)
 
     def _send(self, name: str) -> None:
         values = getattr(self, f"report_{name}", None)

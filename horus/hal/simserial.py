@@ -43,6 +43,9 @@ class SerialSim(Sim[ConfigT, PacketsT]):
         """Return the frames that are due, oldest first."""
         return []
 
+    def meet(self, other: SerialSim[Any, Any]) -> None:
+        """Take note of an earlier twin at the same port, such as one on the same board."""
+
     def unplug(self) -> None:
         """Take the device's power and bus away."""
         super().unplug()
@@ -111,6 +114,8 @@ class SerialSimHost:
     ) -> None:
         self.port = port
         self.twins = list(twins)
+        for earlier, later in itertools.combinations(self.twins, 2):
+            later.meet(earlier)
         #: Monotonic time at which the host last wrote anything.
         self.commanded_ns = 0
         self._clock = clock

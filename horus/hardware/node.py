@@ -15,6 +15,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from horus import notices
 from horus.bus import wall_time
 from horus.errors import ConfigError, TopicError
 from horus.hal.driver import Driver, marked
@@ -31,6 +32,8 @@ from horus.node.pubsub import Pub, Subs
 
 #: Seconds between attempts to reach a device: the first, doubled up to the last.
 RETRY_FIRST, RETRY_LAST = 0.1, 2.0
+#: A device that does not answer may have one part in this many of its bus's time.
+BUS_SHARE = 20
 #: A device that worked this long starts at the first again.
 SETTLED = 5.0
 #: Faults in a row, of kinds that pass by themselves, that a sensor may have.
@@ -170,7 +173,7 @@ class DriverNode(Node):
             self._steps = None
         if self._steps is None:
             if not self._driver.probe():
-                self._next_ns = now + int(RETRY_FIRST * 1e9)
+                self._next_ns = self._polite(now, RETRY_FIRST)
                 patient = now - self._since_ns < PATIENCE * 1e9
                 self._enter(DeviceState.ABSENT, "does not answer", now, say=not patient)
                 return
@@ -276,8 +279,13 @@ class DriverNode(Node):
         absent = fault.kind is FaultKind.NO_ACK and not used
         self._enter(DeviceState.ABSENT if absent else DeviceState.FAULT, str(fault), now)
 
+    def _polite(self, began: int, wait: float) -> int:
+        """Return when to try again: later after an attempt that kept the bus from the others."""
+        now = self._clock()
+        return now + max(int(wait * 1e9), min((now - began) * BUS_SHARE, int(RETRY_LAST * 1e9)))
+
     def _wait(self, now: int) -> None:
-        self._next_ns = now + int(self._retry * 1e9)
+        self._next_ns = self._polite(now, self._retry)
         self._retry = min(self._retry * 2, RETRY_LAST)
 
     def _enter(
@@ -287,6 +295,7 @@ class DriverNode(Node):
         changed = state is not self.state or text != self.text
         if state is not self.state:
             self._since_ns = now
+            notices.device_state(self.name, state.value, text)
         self.state, self.text = state, text
         if say and text != self._said:
             self._said = text

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from horus import notices
 from horus.errors import HorusError
 from horus.hal.driver import Actuator
 from horus.hal.link import Clock
@@ -96,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         tree, devices = tree_and_devices(args.config, args.bus)
         nodes, buses = open_robot(tree, devices, args.mock)
+        notices.begin()
         try:
             with Scheduler() as scheduler:
                 scheduler.add(nodes)
@@ -103,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 scheduler.run()
         finally:
             buses.close()
+            notices.end()
     except HorusError as error:
         print(error)
         return 1

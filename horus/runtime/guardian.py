@@ -5,7 +5,8 @@ in order, kills those that do not (sooner those that hang with armed devices), s
 of actuators whose process could not, and removes the session. It learns of the death through the
 end of its standard input.
 
-It is told ``PID START`` for every process, and ``done`` before the supervisor ends in order.
+It is told ``PID START`` for every process, ``prepare`` when there are devices to make safe, and
+``done`` before the supervisor ends in order.
 """
 
 from __future__ import annotations
@@ -31,9 +32,23 @@ def main(arguments: Sequence[str]) -> None:
     for line in sys.stdin:
         if line == "done\n":
             return
+        if line == "prepare\n":
+            prepare()
+            continue
         pid, start = line.split()
         leaders[int(pid)] = int(start)
     clean_up(leaders, session_id, float(grace), folder)
+
+
+def prepare() -> None:
+    """Import all that takes time now: when it is needed, motors are turning."""
+    import contextlib
+
+    with contextlib.suppress(Exception):  # what is missing is told when it is needed
+        from horus.hardware import lastwords
+        from horus.runtime import hang, linux  # noqa: F401
+
+        lastwords.prepare()
 
 
 def clean_up(leaders: Mapping[int, int], session_id: str, grace: float, folder: str) -> None:

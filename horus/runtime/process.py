@@ -172,6 +172,10 @@ class Guardian:
         if found:
             self._tell(f"{pid} {found.start}\n")
 
+    def prepare(self) -> None:
+        """Have it get ready to make devices safe at once."""
+        self._tell("prepare\n")
+
     def release(self) -> None:
         """Tell it that all is in order, and see it off."""
         self._tell("done\n")

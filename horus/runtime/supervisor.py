@@ -88,6 +88,8 @@ class Supervisor:
             self._start_all(programs)
             if self._stop is None:
                 self._report.say("\n All processes running. Press Ctrl+C to stop.")
+                if any(program.kind == "driver" for program in programs):
+                    self._guardian.prepare()
                 self._look_at = time.monotonic() + _LOOK_AFTER
                 if self._options.duration is not None:
                     self._ends_at = time.monotonic() + self._options.duration

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
+from horus import clock as process_clock
 from horus.bus import Publisher, Subscriber
 from horus.hal.config import Option, options
 from horus.hal.driver import Actuator, Driver
@@ -23,27 +24,25 @@ from horus.hardware.worker import driver_node
 from horus.msgs import JointCommand, MotorCommand, ServoCommand
 from horus.plugins import drivers
 from horus.scheduler import Scheduler
+from horus.scheduler.clock import SimClock
 
 
-class HandClock:
-    """A clock that moves only when something sleeps on it, or by hand."""
+class HandClock(SimClock):
+    """A `SimClock` that remembers for how long it was slept on."""
 
     def __init__(self) -> None:
-        self.now_ns = 1_000_000_000_000
+        super().__init__(start=1000.0)
         self.sleeps: list[float] = []
 
-    def monotonic_ns(self) -> int:
+    @property
+    def now_ns(self) -> int:
         """Return the present."""
-        return self.now_ns
+        return self.monotonic_ns()
 
     def sleep(self, seconds: float) -> None:
         """Let this much time pass."""
         self.sleeps.append(seconds)
-        self.now_ns += max(round(seconds * 1e9), 1_000)
-
-    def advance(self, seconds: float) -> None:
-        """Let this much time pass without anybody having slept."""
-        self.now_ns += round(seconds * 1e9)
+        super().sleep(seconds)
 
 
 def required_options(driver: type[Driver[Any, Any]]) -> dict[str, Any]:
@@ -71,11 +70,36 @@ def device_entry(use: str, name: str = "device", **given: Any) -> DeviceEntry:
     return DeviceEntry(name, use, driver, "bus0", config, None, 1)
 
 
+def next_station(driver: type[Driver[Any, Any]]) -> dict[str, Any]:
+    """Return the option that puts a second device beside the first; {} if none can be there."""
+    name = driver.map_type.station_option
+    if not name:
+        return {}
+    about = options(driver.config_type)[name]
+    first = required_options(driver).get(name, about.default)
+    choices = get_args(about.type) if get_origin(about.type) is Literal else ()
+    if choices:
+        others = [choice for choice in choices if choice != first]
+        return {name: others[0]} if others else {}
+    if isinstance(first, tuple):
+        return {name: tuple(max(first) + 1 + n for n in range(len(first)))}
+    fits = about.high is None or first < about.high
+    return {name: first + 1 if fits else first - 1}
+
+
 class Bench:
-    """One device of a kind, its node and its twin."""
+    """One device of a kind, its node and its twin; with ``beside``, a second one on its bus.
+
+    ``beside`` are the options of the second, whose node and twin are in `neighbour`.
+    """
 
     def __init__(
-        self, use: str, clock: Any, address: BusAddress | None = None, **given: Any
+        self,
+        use: str,
+        clock: Any,
+        address: BusAddress | None = None,
+        beside: dict[str, Any] | None = None,
+        **given: Any,
     ) -> None:
         self.clock = clock
         self.device = device_entry(use, **given)
@@ -83,20 +107,25 @@ class Bench:
         assert driver.twin is not None
         twin: Any = driver.twin(self.device.config)
         self.twin = twin
+        twins = [twin]
+        if beside is not None:
+            second = device_entry(use, "neighbour", **{**given, **beside})
+            twins.append(driver.twin(second.config))
         self.host: CanSimHost | None = None
         #: The type of its commands; None if it only measures.
         self.kind = topics.command_type(driver) if issubclass(driver, Actuator) else None
         now = clock.monotonic_ns
         if driver.map_type.bus_kind == "can":
             self.wire = CanWire("bus0", now)
-            self.host = CanSimHost(self.wire.open(), [twin], now)
+            self.host = CanSimHost(self.wire.open(), twins, now)
             self.bus = BusHandle("bus0", self.wire.open, now)
         elif driver.map_type.bus_kind == "serial":
-            port = LocalSerial([twin], "bus0", now, clock.sleep)
+            port = LocalSerial(twins, "bus0", now, clock.sleep)
             self.bus = BusHandle("bus0", lambda: port, now)
         else:
             i2c = SimI2cBus("bus0", now, clock.sleep)
-            i2c.attach(twin)
+            for one in twins:
+                i2c.attach(one)
             self.bus = BusHandle("bus0", lambda: i2c, now)
         self.node: DriverNode = driver_node(
             self.device, self.bus, mock=True, clock=now, address=address
@@ -108,6 +137,12 @@ class Bench:
         self.senders: dict[str, Publisher] = {}
         self.scheduler = Scheduler(clock=clock)
         self.scheduler.add(self.node)
+        #: The node and the twin of the second device.
+        self.neighbour: tuple[Any, Any] | None = None
+        if beside is not None:
+            node = driver_node(second, self.bus, mock=True, clock=now)
+            self.scheduler.add(node)
+            self.neighbour = node, twins[1]
 
     def close(self) -> None:
         """Stop the node, which makes the device safe, and leave the bus."""
@@ -143,7 +178,12 @@ class Bench:
         if sender not in self.senders:
             self.senders[sender] = Publisher(topics.command_topic("device"))
         stamp_ns = self.clock.monotonic_ns() - int(age * 1e9)
-        self.senders[sender].send(command, stamp_ns=stamp_ns)
+        if age < 0 and (simulated := process_clock.in_use()) is not None:
+            process_clock.use(None)  # a sender whose clock is wrong does not go by ours
+            self.senders[sender].send(command, stamp_ns=stamp_ns)
+            process_clock.use(simulated)
+        else:
+            self.senders[sender].send(command, stamp_ns=stamp_ns)
 
     def order(self, value: float) -> Any:
         """Return a command of the driver's type: a velocity (rad/s), or an angle (rad)."""

@@ -31,6 +31,7 @@ def make_bench(
         made.append(Bench(use, clock, address, **options))
         return made[-1]
 
-    yield make
-    for bench in made:
-        bench.close()
+    with clock:
+        yield make
+        for bench in made:
+            bench.close()

@@ -66,6 +66,7 @@ BOARD_MODULES = (
     "circuitpython_typing",
     "micropython",
     "busio",
+    "digitalio",
 )
 
 

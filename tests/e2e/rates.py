@@ -115,9 +115,10 @@ class Example:
                 return
             time.sleep(min(left, 0.25))
 
-    def cpu(self) -> dict[int, float]:
-        """Return the seconds of CPU that each process of the run has used, with what it started."""
-        return {pid: _cpu(pid) for pid in [self.process.pid, *descendants(self.process.pid)]}
+    def cpu(self) -> dict[str, float]:
+        """Return the seconds of CPU that each process of the run has used, by name."""
+        pids = [self.process.pid, *descendants(self.process.pid)]
+        return {f"{_name(pid)} {pid}": _cpu(pid) for pid in pids}
 
     def stop(self) -> int:
         """Press Ctrl-C and wait; return the exit status."""
@@ -132,6 +133,18 @@ class Example:
         for measured in getattr(self, "devices", ()):
             measured.topic.close()
         return status
+
+
+def _name(pid: int) -> str:
+    """Return what a process of a run is, by its command line."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return "?"
+    if "--bus" in words:
+        kind = ".sim" if "horus.hardware.twins" in words else ""
+        return words[words.index("--bus") + 1] + kind
+    return next((Path(word).stem for word in words if word.endswith(".py")), "horus run")
 
 
 def _cpu(pid: int) -> float:
@@ -170,6 +183,9 @@ def main() -> int:
             f"{m.count:>9}{m.topic.dropped:>6}"
         )
     used = sum(after.values()) - sum(before.values())
+    shares = {name: (after[name] - before.get(name, 0.0)) / passed for name in after}
+    most = sorted(shares, key=lambda name: -shares[name])
+    print("CPU: " + ", ".join(f"{name.rpartition(' ')[0]} {shares[name]:.0%}" for name in most))
     buses = {m.device.bus for m in example.devices}
     print(
         f"{len(example.devices)} devices on {len(buses)} buses, {len(after)} processes, "

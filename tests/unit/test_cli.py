@@ -169,15 +169,6 @@ def test_clean_leaves_what_is_in_use(shm, capsys):
     assert mine.path.exists()
 
 
-def test_drivers_are_listed_with_their_packages(capsys):
-    assert main(["drivers"]) == 0
-    header, *rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert header == ["DRIVER", "CLASS", "PACKAGE"]
-    names = [row[0] for row in rows]
-    assert {"mpu6050", "odrive"} <= set(names)
-    assert names == sorted(names)
-
-
 def test_doctor_is_content_here_and_names_the_core(capsys):
     from horus.bus import CORE_NAME
 

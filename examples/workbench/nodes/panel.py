@@ -10,8 +10,10 @@ from horus.msgs import (
     Environment,
     Imu,
     JointState,
+    LaserScan,
     MotorState,
     NavSatFix,
+    RangeSensor,
 )
 
 WHEELS = ("left_wheel", "right_wheel", "brush")
@@ -21,6 +23,9 @@ TOPICS = {
     "air": Environment,
     "analog": AnalogIO,
     "dial": Encoder,
+    "front": RangeSensor,
+    "rear": RangeSensor,
+    "lidar": LaserScan,
     "gps": NavSatFix,
     "arm.state": JointState,
     **{f"{motor}.state": MotorState for motor in WHEELS},
@@ -35,6 +40,8 @@ def words(newest: dict) -> str:
         parts.append(f"{battery.voltage:5.2f} V")
     if air := newest.get("air"):
         parts.append(f"{air.temperature:4.1f} °C")
+    if scan := newest.get("lidar"):
+        parts.append(f"{len(scan.ranges)} rays")
     states = {motor: newest.get(f"{motor}.state") for motor in WHEELS}
     parts += [f"{motor} {state.velocity:+5.1f} rad/s" for motor, state in states.items() if state]
     if arm := newest.get("arm.state"):

@@ -1,0 +1,128 @@
+"""`horus drivers`: the table, all about one driver, and the table of the README."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from horus.cli.drivers import BEGIN, END
+from horus.cli.main import main
+from horus.plugins import drivers
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_table_names_every_driver_with_its_device_its_bus_and_its_topics(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["drivers"]) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split() == ["USE", "BUS", "DEVICE", "TOPICS"]
+    assert [row.split()[0] for row in rows] == sorted(drivers())
+    (odrive,) = [row for row in rows if row.startswith("odrive ")]
+    assert odrive.split()[1] == "CAN"
+    assert "ODrive motor controller" in odrive
+    assert odrive.endswith("<name>.command MotorCommand, <name>.state MotorState")
+
+
+@pytest.mark.parametrize("use", sorted(drivers()))
+def test_all_about_one_driver_says_how_to_use_it(
+    use: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["drivers", use]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"{use}: ")
+    for part in ("topics:", "options:", "simulated twin, options under mock:", "example:"):
+        assert f"\n{part}\n" in text
+    assert f"{{use: {use}, bus: " in text
+    assert "<name>.status" in text
+    assert "object at 0x" not in text
+
+
+def test_options_have_their_units_ranges_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["drivers", "odrive"]) == 0
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "node from 0 to 62 must be given CAN node id of the axis" in rows
+    assert "max_velocity greater than 0 and at most 10000 rad/s 20 of the output" in rows
+    assert "reverse true or false false the motor turns against the output" in rows
+
+
+def test_addresses_are_shown_in_hex(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["drivers", "mpu6050"]) == 0
+    rows = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "address 0x68, 0x69 0x68 0x69 with AD0 high" in rows
+
+
+def test_an_unknown_driver_is_answered_with_the_nearest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["drivers", "odrvie"]) == 2
+    assert capsys.readouterr().err == (
+        "horus drivers: no driver is called 'odrvie' (did you mean 'odrive'?)\n"
+    )
+
+
+def test_a_driver_that_cannot_be_used_is_a_row_and_says_why(
+    install: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("mine", "my-package", horus_drivers={"mine": "no_such_module_here:X"})
+    assert main(["drivers"]) == 1
+    found = capsys.readouterr()
+    assert "cannot be used (my-package 1.0)" in found.out
+    assert "driver mine (no_such_module_here:X, plugin mine of my-package 1.0)" in found.err
+    assert main(["drivers", "mine"]) == 1
+
+
+def test_drivers_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["drivers", "mpu6050", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["topics"] == {"<name>": "Imu"}
+    assert found["options"]["address"]["choices"] == [0x68, 0x69]
+    assert found["options"]["rate"]["high"] == 1000
+    assert found["mock"]["seed"]["default"] == 1
+    assert main(["drivers", "--json"]) == 0
+    assert {about["use"] for about in json.loads(capsys.readouterr().out)} == set(drivers())
+
+
+def test_only_the_drivers_of_one_package(install: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    install("mine", "my-package", horus_drivers={"mine": "horus_drivers.imu.mpu6050:Mpu6050"})
+    assert main(["drivers", "--package", "my-package"]) == 0
+    _, row = capsys.readouterr().out.splitlines()
+    assert row.startswith("mine ")
+    assert "(my-package 1.0)" in row
+
+
+def test_a_table_in_a_readme_is_checked_and_renewed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"# Mine\n\n{BEGIN}\nold\n{END}\n\nThe end.\n")
+    assert main(["drivers", "--check", str(readme)]) == 1
+    assert f"run horus drivers --format md --write {readme}" in capsys.readouterr().err
+    assert main(["drivers", "--format", "md", "--write", str(readme)]) == 0
+    assert main(["drivers", "--check", str(readme)]) == 0
+    text = readme.read_text()
+    assert text.startswith(
+        f"# Mine\n\n{BEGIN}\n| `use:` | device | bus | topics |\n|---|---|---|---|\n"
+    )
+    assert text.endswith(f"{END}\n\nThe end.\n")
+    assert "| `mpu6050` | InvenSense MPU-6050" in text
+
+
+def test_a_readme_without_a_place_for_the_table_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("# Mine\n")
+    assert main(["drivers", "--write", str(readme)]) == 1
+    assert BEGIN in capsys.readouterr().err
+    assert readme.read_text() == "# Mine\n"
+
+
+def test_the_table_in_our_own_readme_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["drivers", "--check", str(ROOT / "drivers/README.md")]) == 0, (
+        capsys.readouterr().err
+    )
