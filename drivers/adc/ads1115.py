@@ -55,6 +55,14 @@ class Ads1115Config(DriverConfig):
         128, unit="Hz", doc="conversions a second; slower ones have less noise"
     )
 
+    def contradictions(self) -> list[tuple[str, str]]:
+        """Find a rate for which there are too few conversions."""
+        count = len(self.channels)
+        if count * self.rate <= self.data_rate * MARGIN:
+            return []
+        text = f"is too high for {count} channels with data_rate: {self.data_rate}"
+        return [("rate", text)]
+
 
 class Ads1115(Driver[Ads1115Config, Ads1115Registers]):
     """Voltages of the channels; NaN for one that is not measured or beyond the range.
@@ -90,14 +98,6 @@ class Ads1115(Driver[Ads1115Config, Ads1115Registers]):
     def configure(self) -> Steps:
         """See that settings are kept, and start with the first channel."""
         config = self.config
-        needed = len(config.channels) * config.rate
-        if needed > config.data_rate * MARGIN:
-            raise self.fault(
-                FaultKind.REJECTED,
-                f"{len(config.channels)} channels at {config.rate:g} Hz are more than "
-                f"data_rate: {config.data_rate} allows",
-                cure="raise data_rate: or lower rate: in horus.yaml",
-            )
         self.asked = self.setting(config.channels[0])
         self.map.config = self.asked
         yield 1 / (config.data_rate * MARGIN)  # the end of a conversion that may be running

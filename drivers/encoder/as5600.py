@@ -7,7 +7,7 @@ writes the chip's permanent memory, which can be written once.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, floor, nan, pi, sin, tau
+from math import exp, floor, isnan, nan, pi, sin, tau
 from typing import Literal
 
 from horus.hal import (
@@ -68,7 +68,10 @@ class As5600Config(DriverConfig):
 
 
 class As5600(Driver[As5600Config, As5600Registers]):
-    """Angle in rad with its turns counted from the start on, and its rate in rad/s."""
+    """Angle in rad with its turns, and its rate in rad/s.
+
+    Turns are counted from the start on, and anew after a fault: the shaft may have turned unseen.
+    """
 
     _position: float | None = None
     _velocity = nan
@@ -130,18 +133,17 @@ class As5600(Driver[As5600Config, As5600Registers]):
         stamp_ns = self.link.stamp_ns
         last, passed = self._position, (stamp_ns - self._stamp_ns) / 1e9
         self._stamp_ns = stamp_ns
-        if last is None or passed <= 0:
+        if last is None:
             self._position = _wrapped(angle)
             return self._position
-        known = self._velocity == self._velocity
+        known = not isnan(self._velocity)
         expected = last + (self._velocity * passed if known else 0.0)
         self._position = expected + _wrapped(angle - expected)
-        velocity = (self._position - last) / passed
-        time = self.config.velocity_filter
-        share = 1 - exp(-passed / time) if known and time else 1.0
-        self._velocity = (
-            velocity if not known else self._velocity + share * (velocity - self._velocity)
-        )
+        if passed > 0:
+            velocity = (self._position - last) / passed
+            time = self.config.velocity_filter
+            share = 1 - exp(-passed / time) if known and time else 1.0
+            self._velocity = velocity * share + (self._velocity * (1 - share) if known else 0.0)
         return self._position
 
 

@@ -73,12 +73,28 @@ class Bmp280Config(DriverConfig):
     pressure_samples: Oversampling = option(4, doc="taken for one measurement")
     filter: Literal[0, 2, 4, 8, 16] = option(0, doc="coefficient of the IIR filter; 0 is off")
 
+    def samples(self) -> tuple[int, ...]:
+        """Return the samples taken for one measurement of each quantity."""
+        return self.temperature_samples, self.pressure_samples
+
+    def contradictions(self) -> list[tuple[str, str]]:
+        """Find a rate for which a measurement takes too long."""
+        takes = duration(self.samples(), worst=True)
+        if (takes + 0.0005) * self.rate <= 1.0:
+            return []
+        text = f"is too high: a measurement takes up to {takes * 1000:.1f} ms (see *_samples)"
+        return [("rate", text)]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bme280Config(Bmp280Config):
     """Options of a BME280."""
 
     humidity_samples: Oversampling = option(1, doc="taken for one measurement")
+
+    def samples(self) -> tuple[int, ...]:
+        """Return the samples taken for one measurement of each quantity."""
+        return *super().samples(), self.humidity_samples
 
 
 ConfigT = TypeVar("ConfigT", bound=Bmp280Config)
@@ -159,14 +175,10 @@ class BoschEnvironment(Driver[ConfigT, MapT]):
         """Return H1..H6, of a chip that has them."""
         return ()
 
-    def samples(self) -> tuple[int, ...]:
-        """Return the samples taken for one measurement of each quantity."""
-        return self.config.temperature_samples, self.config.pressure_samples
-
     def settings(self) -> tuple[int, int]:
         """Return the bytes of control and configuration."""
         config = self.config
-        longest = duration(self.samples(), worst=True)
+        longest = duration(config.samples(), worst=True)
         pauses = [(standby(code, self.humid), code) for code in range(8)]
         fitting = [pause for pause in pauses if longest + pause[0] <= 1 / (2 * config.rate)]
         code = max(fitting)[1] if fitting else 0
@@ -175,14 +187,6 @@ class BoschEnvironment(Driver[ConfigT, MapT]):
 
     def configure(self) -> Steps:
         """Reset, read the calibration, and measure at least as often as samples are wanted."""
-        longest = duration(self.samples(), worst=True)
-        if (longest + standby(0, self.humid)) * self.config.rate > 1.0:
-            raise self.fault(
-                FaultKind.REJECTED,
-                f"a measurement takes up to {longest * 1000:.1f} ms, "
-                f"too long for {self.config.rate:g} Hz",
-                cure="lower rate: or the *_samples: in horus.yaml",
-            )
         self.map.reset = RESET
         yield 0.003
         yield from self.until(lambda: not self.map.status & COPYING, 0.1, "reset")
@@ -191,7 +195,7 @@ class BoschEnvironment(Driver[ConfigT, MapT]):
         self.map.config = config  # while the chip sleeps: in normal mode it may be ignored
         self.set_humidity()
         self.map.control = control
-        yield longest
+        yield duration(self.config.samples(), worst=True)
 
     def set_humidity(self) -> None:
         """Set up humidity, which `control` puts into force."""
@@ -243,10 +247,6 @@ class Bme280(BoschEnvironment[Bme280Config, Bme280Registers]):
         h2, h3, high4, shared, high5, h6 = self.map.more_humidity
         h4, h5 = high4 << 4 | shared & 15, high5 << 4 | shared >> 4
         return self.map.first_humidity, h2, h3, h4, h5, h6
-
-    def samples(self) -> tuple[int, ...]:
-        """Return the samples taken for one measurement of each quantity."""
-        return *super().samples(), self.config.humidity_samples
 
     def set_humidity(self) -> None:
         """Set up humidity, which `control` puts into force."""

@@ -6,6 +6,7 @@ Source: AK09916 datasheet 016014242-E-02. Registers are little-endian.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 IDENTITY = 0x09
 WIA2, ST1, DATA, ST2, CNTL2, CNTL3 = 0x01, 0x10, 0x11, 0x18, 0x31, 0x32
@@ -48,8 +49,8 @@ class Ak09916:
             self.held = True
         return data
 
-    def update(self, time: float, field: list[float]) -> None:
-        """Measure a field in T along its axes when the next measurement is due."""
+    def update(self, time: float, field: Callable[[], list[float]]) -> None:
+        """Ask for the field in T along its axes when the next measurement is due."""
         mode = self.bytes[CNTL2]
         rate = next((hertz for hertz, code in MODES.items() if code == mode), 0)
         if mode == SINGLE:
@@ -59,7 +60,7 @@ class Ak09916:
         self.measured = int(time * rate)
         if self.held:
             return
-        raw = [round(value / TESLA) for value in field]
+        raw = [round(value / TESLA) for value in field()]
         over = sum(abs(value) for value in raw) >= FULL_SCALE
         clipped = [min(max(value, -FULL_SCALE), FULL_SCALE) for value in raw]
         self.bytes[DATA : DATA + 6] = struct.pack("<3h", *clipped)

@@ -90,8 +90,8 @@ class Bno055Config(DriverConfig):
     crystal: bool = option(False, doc="whether the board has an external 32 kHz crystal")
 
 
-def _offset(low: int, high: int) -> int:
-    made: int = option(0, unit="LSB", low=low, high=high)
+def _offset() -> int:
+    made: int = option(0, unit="LSB", low=-32768, high=32767)
     return made
 
 
@@ -99,17 +99,17 @@ def _offset(low: int, high: int) -> int:
 class Bno055Calibration(Config):
     """Offsets that one very chip found out about itself; all 0 until they were saved."""
 
-    accel_x: int = _offset(-8000, 8000)
-    accel_y: int = _offset(-8000, 8000)
-    accel_z: int = _offset(-8000, 8000)
-    magnetic_x: int = _offset(-32768, 32767)
-    magnetic_y: int = _offset(-32768, 32767)
-    magnetic_z: int = _offset(-32768, 32767)
-    gyro_x: int = _offset(-32000, 32000)
-    gyro_y: int = _offset(-32000, 32000)
-    gyro_z: int = _offset(-32000, 32000)
-    accel_radius: int = _offset(-32768, 32767)
-    magnetic_radius: int = _offset(-32768, 32767)
+    accel_x: int = _offset()
+    accel_y: int = _offset()
+    accel_z: int = _offset()
+    magnetic_x: int = _offset()
+    magnetic_y: int = _offset()
+    magnetic_z: int = _offset()
+    gyro_x: int = _offset()
+    gyro_y: int = _offset()
+    gyro_z: int = _offset()
+    accel_radius: int = _offset()
+    magnetic_radius: int = _offset()
 
 
 class Bno055(Driver[Bno055Config, Bno055Registers]):

@@ -84,6 +84,10 @@ class Icm20948Registers(RegisterMap):
     slave4_in = Register(0x17, bank=3)
 
 
+#: What reading clears.
+STATUSES = (Icm20948Registers.ready.address, Icm20948Registers.master_status.address)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Icm20948Config(DriverConfig):
     """Options of an ICM-20948."""
@@ -250,17 +254,14 @@ class Icm20948Sim(BodySim[Icm20948Config, Icm20948Registers], twin_of=Icm20948):
     def on_read(self, address: int) -> int:
         """Return a byte; reading a status clears it."""
         value = super().on_read(address)
-        if address in (Icm20948Registers.ready.address, Icm20948Registers.master_status.address):
+        if address in STATUSES:
             super().on_write(address, 0)
         return value
 
     def update(self) -> None:
         """Take a sample when the next is due, and serve the inner bus."""
         super().update()
-        x, y, z = self.seen(self.magnetic)
-        noise = self.options.magnetic_noise
-        field = [value + self.random.gauss(0, noise) for value in (x, -y, -z)]
-        self.magnetometer.update(self.time, field)
+        self.magnetometer.update(self.time, self._noisy_field)
         rate = GYRO_BASE / (1 + self.map.gyro_divider)
         if self.map.master:
             self._serve_slave4()
@@ -273,6 +274,12 @@ class Icm20948Sim(BodySim[Icm20948Config, Icm20948Registers], twin_of=Icm20948):
         warmth = self.count(self.temperature - TEMPERATURE_OFFSET, 0.1, TEMPERATURE_SCALE)
         self.map.sample = (*self.accel_counts(accel), *self.gyro_counts(gyro), warmth)
         self.map.ready = 1
+
+    def _noisy_field(self) -> list[float]:
+        """Return the field along the axes of the magnetometer."""
+        x, y, z = self.seen(self.magnetic)
+        noise = self.options.magnetic_noise
+        return [value + self.random.gauss(0, noise) for value in (x, -y, -z)]
 
     def _serve_slave4(self) -> None:
         """Do the single transfer that was asked for."""

@@ -39,6 +39,8 @@ GYRO = {
 #: Output rates (Hz) by code, from 1.
 RATES = (12.5, 26.0, 52.0, 104.0, 208.0, 416.0, 833.0, 1666.0, 3332.0, 6664.0)
 ACCEL_READY, GYRO_READY, TEMPERATURE_READY = 1, 2, 4  # bits of STATUS_REG
+#: The register that ends each result, and the bit which reading it clears.
+LAST_BYTES = {0x21: TEMPERATURE_READY, 0x27: GYRO_READY, 0x2D: ACCEL_READY}
 
 
 class Lsm6dsoxRegisters(RegisterMap):
@@ -128,6 +130,11 @@ class Lsm6dsoxSim(BodySim[Lsm6dsoxConfig, Lsm6dsoxRegisters], twin_of=Lsm6dsox):
 
     options: Lsm6dsoxSimConfig
 
+    def power_on(self) -> None:
+        """Come up with both sensors off."""
+        super().power_on()
+        self.increments = bool(self.map.increment)
+
     def on_write(self, address: int, value: int) -> None:
         """Store a byte; a reset happens at once, results and identity cannot be written."""
         if address == Lsm6dsoxRegisters.identity.address or 0x1A <= address <= 0x2D:
@@ -135,17 +142,17 @@ class Lsm6dsoxSim(BodySim[Lsm6dsoxConfig, Lsm6dsoxRegisters], twin_of=Lsm6dsox):
         super().on_write(address, value)
         if self.map.reset:
             self.power_on()
+        self.increments = bool(self.map.increment)
 
     def on_read(self, address: int) -> int:
         """Return a byte; reading the last byte of a result clears its bit in the status."""
-        value = super().on_read(address)
-        taken = {0x21: TEMPERATURE_READY, 0x27: GYRO_READY, 0x2D: ACCEL_READY}.get(address, 0)
-        self.map.status &= ~taken
-        return value
+        if address in LAST_BYTES:
+            self.map.status &= ~LAST_BYTES[address]
+        return super().on_read(address)
 
     def following(self, pointer: int) -> int:
         """Return where the pointer goes: it stays unless IF_INC is set."""
-        return super().following(pointer) if self.map.increment else pointer
+        return super().following(pointer) if self.increments else pointer
 
     def update(self) -> None:
         """Take the samples that are due."""

@@ -73,7 +73,7 @@ class RoboclawConfig(ActuatorConfig):
     address: Literal[0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87] = option(0x80)
     motor: Literal[1, 2] = option(doc="which of the board's two")
     counts_per_turn: float = option(
-        low=24, high=1e7, doc="of the encoder, per turn of the output; 4 a line"
+        low=64, high=1e7, doc="of the encoder, per turn of the output; 4 a line"
     )
     reverse: bool = option(False, doc="the motor turns against the output")
     max_velocity: float = option(20.0, unit="rad/s", above=0, high=10_000, doc="of the output")
@@ -331,7 +331,8 @@ class RoboclawSim(SerialSim[RoboclawConfig, RoboclawPackets], twin_of=Roboclaw):
         volts, degrees = round(self.voltage * 10), round(max(m.temperature for m in motors) * 10)
         amperes = [min(max(round(m.amperes * 100), -32768), 32767) for m in motors]
         channel = self.channels[RoboclawPackets.motors[number] - 1]
-        speed = round(self.speed_of(channel) + self.random.gauss(0.0, 0.3))
+        noise = self.random.gauss(0.0, 0.3) if channel.motor.velocity else 0.0
+        speed = round(self.speed_of(channel) + noise)
         known: dict[int, tuple[int, ...]] = {
             15: (self.timeout,),
             24: (volts,),

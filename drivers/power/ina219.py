@@ -59,6 +59,23 @@ class Ina219Config(DriverConfig):
     samples: Literal[1, 2, 4, 8, 16, 32, 64, 128] = option(16, doc="averaged for one measurement")
     reverse: bool = option(False, doc="the shunt is wired the other way round")
 
+    def contradictions(self) -> list[tuple[str, str]]:
+        """Find a current that the shunt does not allow, and a rate that the averaging does not."""
+        found = []
+        drop, takes = self.max_current * self.shunt, self.takes
+        if drop > SHUNT_RANGES[-1] * (1 + 1e-9):
+            text = f"times shunt is {drop:.3g} V, and the chip measures up to {SHUNT_RANGES[-1]} V"
+            found.append(("max_current", text))
+        if takes * self.rate > 1.0:
+            text = f"is too high: a measurement takes {takes * 1000:.1f} ms (see samples)"
+            found.append(("rate", text))
+        return found
+
+    @property
+    def takes(self) -> float:
+        """How long a measurement of shunt and bus voltage takes (s)."""
+        return 2 * CONVERSION * self.samples
+
 
 class Ina219(Driver[Ina219Config, Ina219Registers]):
     """Voltage at Vin- and current of a battery; the current is NaN when it is beyond the range."""
@@ -84,34 +101,20 @@ class Ina219(Driver[Ina219Config, Ina219Registers]):
     def settings(self) -> int:
         """Return the value of the configuration register."""
         config = self.config
-        drop = config.max_current * config.shunt
-        gain = next((code for code, limit in enumerate(SHUNT_RANGES) if drop <= limit + 1e-9), None)
-        if gain is None:
-            raise self.fault(
-                FaultKind.REJECTED,
-                f"{config.max_current:g} A through {config.shunt:g} Ω is {drop:.3g} V, "
-                "and the chip measures up to 0.32 V",
-                cure="lower max_current: or correct shunt: in horus.yaml",
-            )
+        drop = config.max_current * config.shunt / (1 + 1e-9)
+        gain = next(code for code, limit in enumerate(SHUNT_RANGES) if drop <= limit)
         average = 8 | int(math.log2(config.samples))
         code = BUS_RANGES.index(config.bus_range)
         return code << 13 | gain << 11 | average << 7 | average << 3 | CONTINUOUS
 
     def configure(self) -> Steps:
         """Reset, set up, and wait for the first measurement."""
-        takes = 2 * CONVERSION * self.config.samples
-        if takes * self.config.rate > 1.0:
-            raise self.fault(
-                FaultKind.REJECTED,
-                f"a measurement takes {takes * 1000:.1f} ms, too long for {self.config.rate:g} Hz",
-                cure="lower rate: or samples: in horus.yaml",
-            )
         self.wanted = self.settings()
         self.map.config = RESET
         yield 0.001
         self.map.config = self.wanted
         self.map.calibration = self.scale
-        yield takes * 1.1
+        yield self.config.takes * 1.1
 
     def read(self) -> BatteryState | None:
         """Read one measurement; None while there is no new one."""

@@ -16,6 +16,9 @@ examples:
   horus run "nodes/*.py" "nodes/*.rs"    Python and single-file Rust together
   horus run                              what the horus.yaml in this folder says
   horus run --mock examples/rover        what another folder's says, on simulated devices
+
+A driver's process that gives no sign of life for 1 s while it holds armed devices is killed, and
+its devices are made safe; HORUS_HANG_LIMIT=SECONDS changes that (0.1 to 3600).
 """
 
 

@@ -48,6 +48,16 @@ def crc16_umts(data: bytes) -> int:
     return value
 
 
+def crc16_modbus(data: bytes) -> int:
+    """Return CRC-16/MODBUS: polynomial 0x8005 reflected, start 0xFFFF; sent low byte first."""
+    value = 0xFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ 0xA001 if value & 1 else value >> 1
+    return value
+
+
 def crc8(polynomial: int, start: int = 0) -> Callable[[bytes], int]:
     """Return the function of a CRC-8 that is not reflected, such as 0x4D of the LD06."""
     table = _table(polynomial, 8)

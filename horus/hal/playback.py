@@ -24,7 +24,7 @@ AXES = "xyzw"
 
 
 class Playback:
-    """A recording whose columns are stimuli; a row holds until the next, the last leads to the first.
+    """A recording whose columns are stimuli; a row holds until the next, and it begins anew.
 
     A column that is none, or a value that a stimulus does not take, is a `ConfigError`.
     """

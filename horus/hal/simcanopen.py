@@ -117,7 +117,8 @@ class CanOpenSim(CanSim[ConfigT, FramesT]):
         if frame.extended or frame.remote or frame.error:
             return None
         for number in range(PDOS):
-            if self.value(0x1400 + number, 1) == frame.id:
+            id = self.value(0x1400 + number, 1)
+            if not id & OFF and id & 0x7FF == frame.id:
                 return number
         return None
 

@@ -141,6 +141,8 @@ class DriverNode(Node):
 
     def _work(self) -> None:
         now = self._clock()
+        working = self.state in (DeviceState.READY, DeviceState.ACTIVE)
+        self._node_excused = not (working and self.samples)  # the first sample imports what it is
         try:
             self.bus.poll()
             if self.state in (DeviceState.READY, DeviceState.ACTIVE):

@@ -2,7 +2,7 @@
 
 Only addresses are looked at that some driver of a sensor claims, by an empty write, or by reading
 one byte where an empty write could disturb a memory chip. What answers is then asked by the
-drivers' own `probe`, which only reads.
+drivers' own `probe` on a bus that lets them read only.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from horus.plugins import DriverEntry, PluginError
 
 #: Addresses of memory chips and clocks, where an empty write may do harm: a byte is read there.
 READ_INSTEAD = frozenset([*range(0x30, 0x38), *range(0x50, 0x60)])
+#: Bytes of a register's address, at most.
+LONGEST_REGISTER = 2
 #: Addresses that a device may have (the others are reserved by the I2C specification).
 USABLE = range(0x08, 0x78)
 
@@ -42,6 +44,23 @@ class Claims:
     movers: dict[int, list[str]] = field(default_factory=dict)
     #: Drivers that could not be considered, and why.
     left_out: list[str] = field(default_factory=list)
+
+
+class ReadOnly(I2cBus):
+    """A bus on which nothing but the address of a register, to be read, can be written."""
+
+    def __init__(self, bus: I2cBus) -> None:
+        self.name = bus.name
+        self.bus = bus
+
+    def transfer(self, address: int, write: bytes, read: int = 0) -> bytes:
+        """Do a transaction that changes nothing; any other is refused."""
+        if write and (not read or len(write) > LONGEST_REGISTER):
+            raise DeviceFault(FaultKind.REJECTED, "a scan writes nothing", bus=self.name)
+        return self.bus.transfer(address, write, read)
+
+    def close(self) -> None:
+        """Leave the bus as it is."""
 
 
 def claims(entries: Iterable[DriverEntry]) -> Claims:
@@ -89,6 +108,7 @@ def look(bus: I2cBus, claimed: Claims, skip: Iterable[int] = ()) -> list[Answer]
 
     A fault other than a missing acknowledge, such as a bus without pull-ups, is raised.
     """
+    bus = ReadOnly(bus)
     found = []
     for address in sorted(set(claimed.sensors) - set(skip)):
         if not answers(bus, address):

@@ -92,6 +92,8 @@ class Node:
         self.failure_policy = failure_policy
         self.max_restarts = max_restarts
         self.restart_delay = restart_delay
+        #: True while it does what takes its time, such as opening a device: no tick is missed then.
+        self._node_excused = False
         self._node_calls = Callbacks(name, tick, init, shutdown, on_error)
         self._node_info = NodeInfo(name, self.log_error)
         self._node_log: logging.Logger | None = None

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 
 from horus.bus.leftovers import TopicEnds
+from horus.node.caller import request_topic
 from horus.runtime.linux import stat
 
 #: How near (`difflib` ratio) a name must be to one that is published and not read by anybody,
@@ -22,6 +23,8 @@ def notes(topics: Mapping[str, TopicEnds], names: Mapping[int, str]) -> list[str
     """
     lines = []
     for topic, ends in topics.items():
+        if topic.endswith(request_topic("")):  # there is no caller most of the time
+            continue
         near = _nearest(topic, topics) if ends.readers and not ends.publishers else ""
         if near:
             readers = sorted({_name(pid, names) for pid in ends.readers})

@@ -164,6 +164,8 @@ class Loop:
     def _overran(self, task: Task, missed: int) -> None:
         """Count ticks that were skipped; say it once of a node that cannot hold its rate."""
         info = task.target
+        if task.node is not None and task.node._node_excused:
+            return
         info._overruns += missed
         if task.warned or info._overruns < MANY_OVERRUNS or info._overruns * 5 < info._ticks:
             return

@@ -504,7 +504,7 @@ def test_the_rates_that_the_guide_recommends_are_kept(clock, rate):
 def now(monkeypatch):
     """Hold the nodes' clock at one moment, so that what is fresh stays so on a busy machine."""
     moment = time.monotonic_ns()
-    monkeypatch.setattr("horus.node.node.monotonic_ns", lambda: moment)
+    monkeypatch.setattr("horus.node.node.now_ns", lambda: moment)
     return moment
 
 

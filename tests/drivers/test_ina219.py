@@ -158,14 +158,17 @@ def test_settings_that_were_lost_are_a_fault_and_no_sample(clock: Any) -> None:
     assert info.value.kind is FaultKind.CORRUPT
 
 
-def test_more_than_the_chip_can_measure_is_refused_with_the_sum(clock: Any) -> None:
-    with pytest.raises(DeviceFault, match="10 A through 0.1 Ω is 1 V, and .* 0.32 V: lower"):
-        configured(Chip(), clock, max_current=10.0)
-
-
-def test_a_rate_that_the_averaging_does_not_allow_is_refused(clock: Any) -> None:
-    with pytest.raises(DeviceFault, match="takes 136.2 ms, too long for 10 Hz"):
-        configured(Chip(), clock, samples=128)
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"max_current": 10.0}, "max_current times shunt is 1 V, and the chip measures up to 0.32"),
+        ({"samples": 128}, "rate is too high: a measurement takes 136.2 ms .see samples."),
+        ({"address": 0x50}, "address must be from"),
+    ],
+)
+def test_options_that_do_not_fit(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        Ina219Config(**options)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -107,3 +108,72 @@ def test_a_robot_without_faults_is_content(machine):
     (machine / "here/horus.yaml").write_text('nodes: ["*.py"]\n')
     (machine / "here/a.py").write_text("pass")
     assert found("horus.yaml") == [("ok", "no fault found")]
+
+
+def test_the_packages_of_the_extra_are_all_looked_for():
+    subjects = {finding.subject for finding in doctor.findings()}
+    assert {"canopen", "pymodbus", "pynmeagps", "pyserial", "python-can", "pyubx2"} <= subjects
+
+
+def test_the_user_and_the_groups_are_told():
+    ((mark, text),) = found("user")
+    assert mark == "ok"
+    assert ", in the groups " in text
+
+
+def test_a_device_that_may_not_be_opened_names_the_group(machine, monkeypatch):
+    from horus.hardware import plugged
+
+    (machine / "dev/i2c-1").touch()
+    monkeypatch.setattr(plugged.os, "access", lambda *_: False)
+    ((mark, text),) = found("i2c1")
+    assert mark == "--"
+    assert f"{machine}/dev/i2c-1 may not be opened by " in text
+
+
+def test_the_clock_of_an_i2c_bus_and_the_bit_rate_of_a_can_bus_are_told(machine, monkeypatch):
+    from horus.hardware import plugged
+
+    (machine / "dev/i2c-1").touch()
+    place = machine / "sys/class/i2c-adapter/i2c-1/of_node"
+    place.mkdir(parents=True)
+    (place / "clock-frequency").write_bytes((100_000).to_bytes(4, "big"))
+    can = machine / "sys/class/net/can0"
+    can.mkdir()
+    (can / "type").write_text("280\n")
+    (can / "flags").write_text("0x1\n")
+    monkeypatch.setattr(plugged, "can_bitrate", lambda interface: 250_000)
+    assert found("I2C adapters") == [("ok", "/dev/i2c-1 (100 kHz)")]
+    assert found("CAN interfaces") == [("ok", "can0 (up, 250 kbit/s)")]
+
+
+def test_what_killed_runs_left_is_counted_and_not_removed():
+    from horus.bus import session
+
+    left = session.new_session()
+    owner = left.path / session.OWNER_FILE
+    owner.write_text(owner.read_text().replace(str(os.getpid()), str(2**22 - 1)))
+    ((mark, text),) = found("leftovers")
+    assert mark == "--"
+    assert text == f"1 of runs that were killed ({left.id}): run horus clean"
+    assert left.path.exists()
+
+
+def test_a_run_that_goes_on_is_no_leftover():
+    from horus.bus import session
+
+    session.new_session()
+    assert found("leftovers") == [("ok", "none")]
+
+
+def test_a_plugin_that_is_broken_is_told(install):
+    install("broken", "broken-kit", module="no_such_module_here")
+    ((mark, text),) = found("plugin")
+    assert mark == "--"
+    assert "plugin broken of broken-kit 1.0: ModuleNotFoundError" in text
+
+
+def test_the_findings_as_json(machine, capsys):
+    assert main(["doctor", "--json"]) == 0
+    findings = json.loads(capsys.readouterr().out)
+    assert {"mark": "ok", "subject": "plugins", "text": "drivers"} in findings

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from horus.hal.backends.i2c_dev import I2cDevConfig
 from horus.hal.backends.socketcan import SocketCanConfig
 from horus.hardware import claims
 from horus.hardware.claims import Claims, place_of
+from horus.hardware.node import DeviceState
 
 HOLD = """\
 import sys
@@ -111,3 +113,21 @@ def test_a_place_has_one_name(tmp_path: Path) -> None:
     link.symlink_to(node)
     assert place_of("i2c", I2cDevConfig(device=str(link))) == os.path.realpath(node)
     assert place_of("socketcan", SocketCanConfig(channel="can0")) == "can0"
+
+
+def test_a_device_that_another_program_uses_is_in_fault_until_it_is_given_back(
+    make_bench: Any,
+) -> None:
+    other = Claims("/dev/i2c-7")
+    other.take("imu", ["0x68"])
+    bench = make_bench("mpu6050")
+    bench.bus.claims = Claims("/dev/i2c-7")
+    bench.run(0.5)
+    assert bench.node.state is DeviceState.FAULT
+    assert "/dev/i2c-7@0x68 is in use by imu of" in bench.status.latest().message
+    other.release()
+    bench.until(lambda: bench.node.state is DeviceState.ACTIVE)
+    with pytest.raises(DeviceFault, match="in use by device of"):
+        other.take("imu", ["0x68"])
+    bench.bus.close()
+    other.take("imu", ["0x68"])

@@ -12,15 +12,17 @@ from typing import Any, ClassVar, Protocol, cast
 from horus.hal.can import CanBus
 from horus.hal.config import BusConfig
 from horus.hal.i2c import I2cBus
+from horus.hal.modbus import ModbusBus
 from horus.hal.serial import SerialBus
 
-Bus = I2cBus | CanBus | SerialBus
+Bus = I2cBus | CanBus | SerialBus | ModbusBus
 
 #: What may stand after ``use:`` of a bus in horus.yaml.
 BACKENDS = {
     "can": "horus.hal.backends.any_can:AnyCan",
     "gs_usb": "horus.hal.backends.gs_usb:GsUsb",
     "i2c": "horus.hal.backends.i2c_dev:I2cDev",
+    "modbus": "horus.hal.backends.modbus_rtu:ModbusRtu",
     "serial": "horus.hal.backends.serial_port:SerialPort",
     "slcan": "horus.hal.backends.slcan:SlCan",
     "socketcan": "horus.hal.backends.socketcan:SocketCan",

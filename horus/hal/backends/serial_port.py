@@ -47,26 +47,18 @@ class SerialPort(SerialBus):
         self.name = name
         self.path = Path(config.device)
         self.baudrate = config.baudrate
-        self._port: Any = None
-        refuse_url(config.device, name)
-        try:
-            import serial
-        except ImportError:
-            raise package_missing("pyserial", name) from None
-        port = serial.Serial()
-        port.port = config.device
-        port.baudrate = config.baudrate
-        port.timeout = 0
-        port.write_timeout = config.write_timeout
-        port.exclusive = True
-        port.dtr, port.rts = config.dtr, config.rts  # set as it opens; a pty has no such lines
-        try:
-            port.open()
-        except (OSError, ValueError) as error:
-            raise opening_fault(error, self.path, name) from None
-        self._port = port
-        self._timeout_error = serial.SerialTimeoutException
-        self._hasten()
+        self._port: Any = open_serial(
+            name,
+            config.device,
+            baudrate=config.baudrate,
+            timeout=0,
+            write_timeout=config.write_timeout,
+            dtr=config.dtr,
+            rts=config.rts,
+        )
+        from serial import SerialTimeoutException
+
+        self._timeout_error = SerialTimeoutException
 
     @classmethod
     def preflight(cls, name: str, config: SerialPortConfig) -> str:
@@ -94,7 +86,7 @@ class SerialPort(SerialBus):
             cure = "is the port stopped by flow control, or the baud rate too low?"
             raise DeviceFault(FaultKind.TIMEOUT, text, bus=self.name, cure=cure) from None
         except (OSError, TypeError) as error:  # TypeError: closed by another thread meanwhile
-            raise self._lost(error) from None
+            raise lost(error, self.path, self.name) from None
 
     def read(self, timeout: float = 0.0) -> bytes:
         """Return what has arrived; wait up to ``timeout`` seconds for a first byte."""
@@ -104,7 +96,7 @@ class SerialPort(SerialBus):
                 return b""
             data: bytes = port.read(CHUNK)  # does not wait
         except (OSError, TypeError, ValueError) as error:
-            raise self._lost(error) from None
+            raise lost(error, self.path, self.name) from None
         return data
 
     def close(self) -> None:
@@ -119,22 +111,39 @@ class SerialPort(SerialBus):
             raise DeviceFault(FaultKind.ABSENT, "the port is closed", bus=self.name)
         return self._port
 
-    def _lost(self, error: Exception) -> DeviceFault:
-        """Return the fault of an open port that fails."""
-        code = _code(error)
-        silent = "returned no data" in str(error)  # pyserial's words for a port that is gone
-        if silent or code in _LOST or not self.path.exists():
-            text = f"{self.path} was pulled out, or its other end is closed"
-            cure = "plug it in again; it is opened anew by itself"
-            return DeviceFault(FaultKind.ABSENT, text, bus=self.name, cure=cure)
-        return DeviceFault(FaultKind.OTHER, f"{self.path}: {error}", bus=self.name)
 
-    def _hasten(self) -> None:
-        """Ask the kernel to hand bytes on at once; not every port can, and none has to."""
-        with contextlib.suppress(OSError, ValueError):
-            self._port.set_low_latency_mode(True)
-        with contextlib.suppress(OSError):
-            Path(_LATENCY.format(self.path.resolve().name)).write_text("1")
+def open_serial(
+    name: str, device: str, *, dtr: bool = True, rts: bool = True, **settings: Any
+) -> Any:
+    """Open a port of pyserial exclusively; whatever goes wrong is a fault."""
+    refuse_url(device, name)
+    try:
+        import serial
+    except ImportError:
+        raise package_missing("pyserial", name) from None
+    port = serial.Serial(exclusive=True, **settings)
+    port.port = device
+    port.dtr, port.rts = dtr, rts  # set as it opens; a pty has no such lines
+    try:
+        port.open()
+    except (OSError, ValueError) as error:
+        raise opening_fault(error, Path(device), name) from None
+    # Ask the kernel to hand bytes on at once; not every port can, and none has to.
+    with contextlib.suppress(OSError, ValueError):
+        port.set_low_latency_mode(True)
+    with contextlib.suppress(OSError):
+        Path(_LATENCY.format(Path(device).resolve().name)).write_text("1")
+    return port
+
+
+def lost(error: Exception, path: Path, name: str, *, gone: bool = False) -> DeviceFault:
+    """Return the fault of an open port that fails; ``gone`` says that it is known to be gone."""
+    silent = "returned no data" in str(error)  # pyserial's words for a port that is gone
+    if gone or silent or _code(error) in _LOST or not path.exists():
+        text = f"{path} was pulled out, or its other end is closed"
+        cure = "plug it in again; it is opened anew by itself"
+        return DeviceFault(FaultKind.ABSENT, text, bus=name, cure=cure)
+    return DeviceFault(FaultKind.OTHER, f"{path}: {error}", bus=name)
 
 
 def refuse_url(device: str, name: str) -> None:
