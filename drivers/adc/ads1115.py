@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from horus.hal import (
     Driver,
@@ -72,16 +72,10 @@ class Ads1115(Driver[Ads1115Config, Ads1115Registers]):
     """
 
     @classmethod
-    def calls(cls, config: Any) -> float:
+    def calls(cls, config: Ads1115Config) -> float:
         """Return as many calls as are needed, up to four times that to be done with all sooner."""
-        return cls.calls_per_sample(config) * float(config.rate)
-
-    @classmethod
-    def calls_per_sample(cls, config: Any) -> int:
-        """Return the number of calls of `read` from one sample to the next."""
-        least = len(config.channels)
-        possible = int(config.data_rate * MARGIN / config.rate)
-        return max(least, min(possible, 4 * least))
+        least = len(config.channels) * config.rate
+        return max(least, min(config.data_rate * MARGIN, 4 * least))
 
     def probe(self) -> bool:
         """Check that the thresholds can be thresholds; the chip has no identity register."""
@@ -102,6 +96,7 @@ class Ads1115(Driver[Ads1115Config, Ads1115Registers]):
         self.map.config = self.asked
         yield 1 / (config.data_rate * MARGIN)  # the end of a conversion that may be running
         self.compare(self.map.config)
+        self.due()
         self.start()
 
     def setting(self, channel: int) -> int:
@@ -123,7 +118,6 @@ class Ads1115(Driver[Ads1115Config, Ads1115Registers]):
     def start(self) -> None:
         """Begin a sample with its first channel."""
         self.values: list[float] = []
-        self.count = 0
         self.convert()
 
     def convert(self) -> None:
@@ -138,7 +132,6 @@ class Ads1115(Driver[Ads1115Config, Ads1115Registers]):
     def read(self) -> AnalogIO | None:
         """Fetch one conversion; return the voltages when it was the last of a sample."""
         channels = self.config.channels
-        self.count += 1
         found = None
         if len(self.values) < len(channels):
             if not self.running:  # the start was lost
@@ -153,7 +146,7 @@ class Ads1115(Driver[Ads1115Config, Ads1115Registers]):
                 self.convert()
                 return None
             found = self.sample()
-        if self.count >= self.calls_per_sample(self.config):
+        if self.due():
             begun_ns = self.begun_ns
             self.start()
             self.link.stamp_ns = begun_ns

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from horus.hal import (
     Burst,
@@ -119,14 +119,9 @@ class Vl53l0x(Driver[Vl53l0xConfig, Vl53l0xRegisters]):
     """
 
     @classmethod
-    def calls(cls, config: Any) -> float:
+    def calls(cls, config: Vl53l0xConfig) -> float:
         """Return at least ten calls a second."""
-        return cls.calls_per_sample(config) * float(config.rate)
-
-    @classmethod
-    def calls_per_sample(cls, config: Vl53l0xConfig) -> int:
-        """Return the number of calls of `read` from one sample to the next."""
-        return math.ceil(1 / (config.rate * LONGEST))
+        return max(config.rate, 1 / LONGEST)
 
     def probe(self) -> bool:
         """Check the model identity."""
@@ -162,8 +157,9 @@ class Vl53l0x(Driver[Vl53l0xConfig, Vl53l0xRegisters]):
         self.map.signal_limit = round(self.config.signal_limit * 128)
         self.map.sequence = 0xFF
         yield from self.enable_spads()
-        self.put(TUNING)
-        yield 0.0
+        for line in TUNING.splitlines():
+            self.put(line)
+            yield 0.0  # other devices on the bus are not kept waiting for all of it
         self.map.interrupt = 0x04
         self.map.polarity &= ~0x10  # active low
         self.map.clear = 1
@@ -175,7 +171,6 @@ class Vl53l0x(Driver[Vl53l0xConfig, Vl53l0xRegisters]):
         self.map.sequence = 0xE8
         self.put(f"{UNLOCK} 91{stop:02X} {LOCK}")
         self.map.start = 2
-        self.count = 0
         yield budget(self.config)
 
     def enable_spads(self) -> Steps:
@@ -206,14 +201,12 @@ class Vl53l0x(Driver[Vl53l0xConfig, Vl53l0xRegisters]):
 
     def read(self) -> RangeSensor | None:
         """Return one measurement; None while there is no new one, or it is not its turn."""
-        self.count += 1
         if not self.map.ready & 7:
             return None
         status, _, _, _, _, millimetres = self.map.result
         self.map.clear = 1
-        if self.count < self.calls_per_sample(self.config):
+        if not self.due():
             return None
-        self.count = 0
         return RangeSensor(
             range=self.metres(status >> 3 & 15, millimetres),
             min_range=MIN_RANGE,

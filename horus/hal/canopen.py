@@ -19,24 +19,19 @@ NMT, MASTER_BEAT = 0x000, 0x700 + MASTER  # ids that do not depend on the node
 START, STOP, ENTER_PRE_OPERATIONAL, RESET_NODE = 0x01, 0x02, 0x80, 0x81  # NMT commands
 BOOT_UP, STOPPED, OPERATIONAL, PRE_OPERATIONAL = 0x00, 0x04, 0x05, 0x7F  # states in a heartbeat
 UPLOAD, DOWNLOADED, ABORT = 0x40, 0x60, 0x80  # first bytes of SDO frames
-NO_OBJECT, NO_SUB, READ_ONLY, WRONG_LENGTH, WRONG_VALUE = (
-    0x06020000,
-    0x06090011,
-    0x06010002,
-    0x06070010,
-    0x06090030,
-)
+NO_OBJECT, NO_SUB, READ_ONLY, WRONG_LENGTH = 0x06020000, 0x06090011, 0x06010002, 0x06070010
+NOT_MAPPABLE, PDO_FULL = 0x06040041, 0x06040042
 ABORTS = {
     0x05030000: "toggle bit not alternated",
     0x05040001: "unknown SDO command",
     0x06010001: "cannot be read",
     READ_ONLY: "cannot be written",
     NO_OBJECT: "does not exist",
-    0x06040041: "cannot be mapped into a PDO",
-    0x06040042: "does not fit into the PDO",
+    NOT_MAPPABLE: "cannot be mapped into a PDO",
+    PDO_FULL: "does not fit into the PDO",
     WRONG_LENGTH: "has another length",
     NO_SUB: "has no such sub-index",
-    WRONG_VALUE: "does not take this value",
+    0x06090030: "does not take this value",
     0x08000022: "cannot be written in this state",
 }
 ATTEMPTS, ANSWER_WITHIN, STEP = 3, 0.1, 0.001  # of a question, s, s

@@ -102,9 +102,22 @@ class Driver(ABC, Generic[ConfigT, MapT]):
     def calls(cls, config: Any) -> float:
         """Return how often a second `read` is to be called at least: by default `poll_rate`.
 
-        More than the rate for a device that gives a sample in several parts.
+        More than the rate for a device that gives a sample in several parts; see `due`.
         """
         return cls.poll_rate
+
+    #: Monotonic time (ns) at which `due` holds next.
+    _due_ns = 0.0
+
+    def due(self) -> bool:
+        """Return True once for each sample of ``rate``, for a `read` that is called more often."""
+        now = self.link.clock()
+        period = 1e9 / self.config.rate
+        early = 0.5e9 / max(self.calls(self.config), self.config.rate)  # half a call
+        if now + early < self._due_ns:
+            return False
+        self._due_ns = period + (self._due_ns if now < self._due_ns + period else now)
+        return True
 
     @abstractmethod
     def probe(self) -> bool:

@@ -15,7 +15,9 @@ from horus.hal.canopen import (
     MASTER,
     NO_OBJECT,
     NO_SUB,
+    NOT_MAPPABLE,
     OPERATIONAL,
+    PDO_FULL,
     PRE_OPERATIONAL,
     READ_ONLY,
     RESET_NODE,
@@ -89,6 +91,15 @@ class CanOpenSim(CanSim[ConfigT, FramesT]):
 
     def written(self, index: int, sub: int) -> None:
         """Act on an object that was written from the bus."""
+
+    def refused(self, index: int, sub: int, value: Any) -> int:
+        """Return the abort code for a value that an object does not take; 0 if it does."""
+        if index & ~(PDOS - 1) not in (0x1600, 0x1A00):
+            return 0
+        entries = [value] if sub else [self.value(index, n) for n in range(1, min(value, 8) + 1)]
+        if any((entry >> 16, entry >> 8 & 0xFF) not in self.objects for entry in entries):
+            return NOT_MAPPABLE
+        return PDO_FULL if sum(entry & 0xFF for entry in entries) > 64 else 0
 
     def beat_lost(self) -> None:
         """Act on the loss of a heartbeat that is watched."""
@@ -243,6 +254,11 @@ class CanOpenSim(CanSim[ConfigT, FramesT]):
         elif format == "s" or len(data) != struct.calcsize(format):
             self._abort(index, sub, WRONG_LENGTH)
         else:
-            self.change(index, sub, struct.unpack(format, data)[0])
+            value = struct.unpack(format, data)[0]
+            code = self.refused(index, sub, value)
+            if code:
+                self._abort(index, sub, code)
+                return
+            self.change(index, sub, value)
             self._answer(DOWNLOADED, index, sub)
             self.written(index, sub)

@@ -10,6 +10,7 @@ import os
 import selectors
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,7 @@ class UnixI2c(I2cBus):
         self.name = name
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(PATIENCE)
+        self._lock = threading.Lock()  # an answer must go to whoever asked
         try:
             _in_folder(folder, self._socket.connect)
         except OSError as error:
@@ -44,8 +46,9 @@ class UnixI2c(I2cBus):
     def transfer(self, address: int, write: bytes, read: int = 0) -> bytes:
         """Do one transaction with the twin at an address."""
         try:
-            self._socket.send(REQUEST.pack(address, read) + write)
-            answer = self._socket.recv(LARGEST)
+            with self._lock:
+                self._socket.send(REQUEST.pack(address, read) + write)
+                answer = self._socket.recv(LARGEST)
         except TimeoutError:
             self._socket.close()  # a late answer must not be taken for that to the next question
             raise self._fault(FaultKind.TIMEOUT, "the simulated bus does not answer") from None

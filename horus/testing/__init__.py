@@ -1,4 +1,4 @@
-"""For tests of drivers: a bench with a device, its twin and a clock moved by hand, and contracts.
+"""For tests of drivers and robots: a bench, contracts, and a whole robot in simulated time.
 
 A package with a driver of its own gets every test that the drivers of HORUS pass. In its
 ``conftest.py``::
@@ -15,6 +15,7 @@ and in a test file::
 and, for a device that moves, the same with `horus.testing.actuator_contract`.
 """
 
+from horus.hardware.simrobot import SimRobot
 from horus.testing.bench import Bench, HandClock, device_entry, required_options
 
-__all__ = ["Bench", "HandClock", "device_entry", "required_options"]
+__all__ = ["Bench", "HandClock", "SimRobot", "device_entry", "required_options"]

@@ -36,7 +36,13 @@ def alive(twin: Any) -> Iterator[dict[str, Any]]:
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        yield {"interface": "udp_multicast", "channel": GROUP, "port": port, "hop_limit": 0}
+        yield {
+            "interface": "udp_multicast",
+            "channel": GROUP,
+            "port": port,
+            "hop_limit": 0,
+            "receive_own_messages": False,  # canopen takes its own PDOs for a node's
+        }
     finally:
         stop.set()
         thread.join()

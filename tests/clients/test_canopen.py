@@ -52,7 +52,7 @@ def dictionary() -> Any:
                 about.add_member(member)
             made.add_object(about)
             place = base + 0x200 + number
-            mapping = canopen.objectdictionary.ODArray(f"{what}{number} map", place)
+            mapping = canopen.objectdictionary.ODRecord(f"{what}{number} map", place)
             for sub in range(9):
                 member = variable(f"{what}{number} map {sub}", place, sub)
                 member.data_type = types.UNSIGNED32 if sub else types.UNSIGNED8

@@ -65,8 +65,7 @@ def test_it_turns_the_motor_and_reads_what_it_does(bus: Any, twin: Any) -> None:
     async def play(driver: Any) -> None:
         driver.set_controller_mode("VELOCITY_CONTROL", "PASSTHROUGH")
         driver.set_limits(10.0, 20.0)
-        driver.set_axis_state("CLOSED_LOOP_CONTROL")
-        await until(lambda: driver.axis_state == "CLOSED_LOOP_CONTROL")
+        await driver.set_axis_state("CLOSED_LOOP_CONTROL")
         driver.set_input_vel(2.0)
         await until(lambda: abs(twin.truth()["velocity"] - 2 * TURN) < 0.5)
         found = await driver.get_encoder_estimates()
@@ -75,7 +74,7 @@ def test_it_turns_the_motor_and_reads_what_it_does(bus: Any, twin: Any) -> None:
         assert found["Bus_Voltage"] == pytest.approx(24.0)
         found = await driver.get_temperature()
         assert found["FET_Temperature"] == pytest.approx(25.0, abs=5.0)
-        driver.set_axis_state("IDLE")
+        await driver.set_axis_state("IDLE")
         await until(lambda: twin.truth()["at_rest"])
 
     driven(bus, play)
@@ -83,7 +82,7 @@ def test_it_turns_the_motor_and_reads_what_it_does(bus: Any, twin: Any) -> None:
 
 def test_an_emergency_stop_shows_in_its_errors(bus: Any, twin: Any) -> None:
     async def play(driver: Any) -> None:
-        driver.estop()
+        driver._send_message("Estop")
         await until(lambda: twin.truth()["error"])
         await driver.wait_for_heartbeat()
         await driver.wait_for_heartbeat()

@@ -592,7 +592,7 @@ def test_the_production_code_warns_of_stale_data_and_of_bad_performance(clock, c
     sensor = horus.Topic("sensor")
 
     def stale(node):
-        sensor.send({"value": 1}, stamp_ns=time.monotonic_ns() - 200_000_000)
+        sensor.send({"value": 1}, stamp_ns=clock.monotonic_ns() - 200_000_000)
         scope["logic"].tick(node)
 
     run_timed(clock, stale, [0.2, 0.2], pubs="output", subs="sensor")

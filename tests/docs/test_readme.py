@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,11 @@ def test_every_block_is_of_a_kind_that_some_test_runs() -> None:
     assert [(mark, name) for mark, name, kind, _ in BLOCKS if kind == "bash"] == [
         ("command", "main"),
         ("command", "tests"),
+        ("beside", "rover"),
     ]
 
 
-@pytest.mark.parametrize("code", blocks("bash"))
+@pytest.mark.parametrize("code", blocks("bash")[:2])
 def test_each_set_up_command_is_one_line_that_the_shell_accepts(code: str) -> None:
     assert code.count("\n") == 1
     subprocess.run(["bash", "-n", "-c", code], check=True)
@@ -45,7 +47,14 @@ def test_the_shortest_program_runs_and_shows_its_data(tmp_path: Path) -> None:
 def test_the_topic_program_prints_what_it_says(tmp_path: Path) -> None:
     done = run_python(blocks("python")[1], tmp_path)
     assert done.stdout == "Wheel(velocity=2.5, torque=0.0)\n"
-    assert len(blocks("python")) == 2
+
+
+def test_the_simulated_minute_prints_what_it_says(tmp_path: Path) -> None:
+    code = blocks("python")[2]
+    done = run_python(code.replace("examples/rover", str(ROOT / "examples/rover")), tmp_path)
+    printed = [line for line in done.stdout.splitlines() if line in ("True", "False")]
+    assert printed == ["True", "True"]
+    assert len(blocks("python")) == 3
 
 
 def run_python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -92,6 +101,48 @@ def test_every_link_leads_somewhere() -> None:
         assert (ROOT / link).exists(), link
 
 
+@pytest.fixture
+def rover() -> Iterator[subprocess.Popen[str]]:
+    """The README's simulated rover, once all its devices are there."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "horus.cli", "run", "--mock", "examples/rover"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    killer = threading.Timer(120, process.kill)
+    killer.start()
+    assert process.stdout is not None
+    waiting = {"imu: active", "left_wheel: ready", "right_wheel: ready"}
+    for line in process.stdout:
+        waiting -= {words for words in waiting if words in line}
+        if not waiting:
+            break
+    threading.Thread(target=process.stdout.read, daemon=True).start()
+    yield process
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    killer.cancel()
+
+
+def test_the_commands_beside_the_rover_work(rover: subprocess.Popen[str]) -> None:
+    (code,) = [code for mark, _, _, code in BLOCKS if mark == "beside"]
+    printed = {}
+    for line in code.splitlines():
+        command = shlex.split(line, comments=True)[1:]
+        done = subprocess.run(
+            [sys.executable, "-m", "horus.cli", *command],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+        printed[" ".join(command)] = done.stdout
+    assert {"imu", "left_wheel", "right_wheel", "MOCK"} <= set(printed["devices"].split())
+    assert "imu.rotation" in printed["mock list"]
+
+
 def shape(line: str) -> str:
     """Return a line with its numbers, ids and spaces made alike."""
     line = re.sub(r"Session: \S+", "Session: ID", line)
@@ -115,7 +166,7 @@ def test_the_rover_prints_what_the_cast_shows() -> None:
         printed.append(line)
         # The table's first rows may come before the wheels have been commanded.
         if not driving and "[logger]" in line and line.count("-") and "MOCK" in line:
-            driving = "armed" in "".join(printed)
+            driving = "left_wheel: active: armed" in "".join(printed) and "--" not in line
             if driving:
                 process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0

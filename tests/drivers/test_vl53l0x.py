@@ -169,8 +169,11 @@ def test_at_a_low_rate_it_is_emptied_in_between(clock: Any) -> None:
     driver = configured(bus, clock, rate=2.0)
     bus.result("58", "01F4")
     assert driver.calls(driver.config) == 10.0
-    found = [driver.read() for _ in range(15)]
-    assert [sample is not None for sample in found] == ([False] * 4 + [True]) * 3
+    found = []
+    for _ in range(15):
+        clock.advance(0.1)
+        found.append(driver.read() is not None)
+    assert found == ([True] + [False] * 4) * 3
     assert bus.writes.count("0b01") == 3 + 15
 
 

@@ -150,15 +150,17 @@ def test_a_driver_that_hangs_is_killed_and_its_device_made_safe(robot, horus_run
 
 
 def test_a_driver_that_hangs_with_nothing_armed_is_left_alone(robot, write, horus_run):
-    write("nodes/drive.py", "import signal; print('quiet', flush=True); signal.pause()\n")
-    run = horus_run("--mock", "--duration", "2", "--grace", "0.5", HORUS_HANG_LIMIT="0.2")
+    beat = "import horus\nhorus.run(horus.Node('beat', tick=lambda node: print('beat'), rate=20))\n"
+    write("nodes/drive.py", beat)
+    run = horus_run("--mock", HORUS_HANG_LIMIT="0.2")
     run.wait_for("wheel: ready")
     driver = child_of(run, "horus.hardware.worker")
     os.kill(driver, signal.SIGSTOP)
-    run.wait_for("Stopping all processes")
-    assert "hung" not in run.out
+    run.wait_for_more("beat", 40)  # 2 s
     os.kill(driver, signal.SIGCONT)
-    run.finish()
+    run.signal(signal.SIGINT)
+    assert run.finish() == 0
+    assert "hung" not in run.out
 
 
 def test_a_driver_that_hangs_when_the_supervisor_is_killed_has_its_device_made_safe(
