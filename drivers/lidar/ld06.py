@@ -25,6 +25,7 @@ WIDEST = 30.0  # deg: more between the first and the last point of a packet cann
 class Ld06Packets(PacketMap):
     """Its one packet: 47 bytes, little-endian."""
 
+    baudrate = 230_400  # cannot be changed
     framing = HeaderFraming(b"\x54\x2c", size=47, checksum=CHECKSUM)
     #: Speed (deg/s), first angle (0.01 deg), 12 × (mm, strength), last angle, clock (ms).
     points = Packet(0x2C, "<2x HH" + POINTS * "HB" + "HH x")

@@ -1,25 +1,24 @@
 """Slamtec RPLidar A1, A2, A3 and S1: a planar scanner on a serial port.
 
-Source: Slamtec "RPLIDAR interface protocol and application notes" LR001 revision 2.2, the standard
-scan. 115200 baud (A3, S1: 256000). The motor of an A1 hangs on the port's DTR line: give the port
-``dtr: false``; that of the others follows `rate`. The standard scan has no checksum: what can be
-told from its check bits, and from the order of the angles, is; a flipped bit in a distance is not.
+Sources: Slamtec "RPLIDAR interface protocol and application notes" LR001 revision 2.2; of the
+express scan the older kind that all of them know. 115200 baud (A3, S1: 256000). The motor of an A1
+hangs on the port's DTR line: give the port ``dtr: false``; that of the others follows `rate`.
 """
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-from horus_drivers.lidar.planar import BACKWARD, FORWARD, Ray, ScannerConfig, ScannerSim, Sweep
+from horus_drivers.lidar.planar import Ray, ScannerConfig, ScannerSim, Sweep
+from horus_drivers.lidar.slamtec import ANSWER, CABINS, NODE, RplidarPackets
 
 from horus.hal import (
+    DeviceFault,
     Driver,
     FaultKind,
-    Framing,
     Link,
-    Packet,
-    PacketMap,
     Steps,
     Stimulus,
     option,
@@ -29,101 +28,9 @@ from horus.msgs import LaserScan
 
 RANGE_MIN = 0.15  # m
 PWM_PER_TURN = 66.0  # of 1023, for one turn a second: 660 is 10 Hz
-NODE = struct.Struct("<BHH")  # quality << 2 | !S << 1 | S; angle (1/64 deg) << 1 | 1; 1/4 mm
-FOLLOWED_BY = 2  # nodes that must come after one before it is believed
-HALF_TURN = 180 * 64
-START = 30 * 64  # what is marked as the first of a turn is within this of 0
-FULL_TURN = 361 * 64  # a little more than a turn is sent now and then
-ANSWER = b"\xa5\x5a"
+ANSWER_WITHIN = 0.2  # s
 SPIN_UP = 1.0  # s
 HEALTH = {0: "good", 1: "warning", 2: "error"}
-
-
-def _angle(node: tuple[int, int, int]) -> int:
-    """Return the angle (1/64 deg) of what may be a node; -1 if it is none."""
-    head, angle, _ = node
-    if not angle & 1 or head & 3 not in (1, 2) or angle >> 1 >= FULL_TURN:
-        return -1
-    angle >>= 1
-    begins = angle < START or angle > FULL_TURN - START
-    return angle if begins or head & 1 == 0 else -1
-
-
-class RplidarFraming(Framing):
-    """Answers with a descriptor of seven bytes, and runs of the nodes of a scan, which have none.
-
-    A node cannot look like a descriptor: its check bit would be 0.
-    """
-
-    def measure(self, data: bytes) -> int:
-        """Return the size of the answer or of the run of nodes at the start of the data."""
-        if ANSWER.startswith(data[:2]):
-            return self._answer(data)
-        run, broken, last = 0, False, -1
-        for node in NODE.iter_unpack(data[: len(data) // NODE.size * NODE.size]):
-            angle = _angle(node)
-            step = (angle - last + HALF_TURN) % (2 * HALF_TURN) - HALF_TURN
-            follows = last < 0 or BACKWARD * 64 <= step <= FORWARD * 64
-            if angle < 0 or not follows:
-                broken = True
-                break
-            run, last = run + 1, angle
-        if run > FOLLOWED_BY:
-            return (run - FOLLOWED_BY) * NODE.size
-        return -1 if broken else 0
-
-    def _answer(self, data: bytes) -> int:
-        if len(data) < 7:
-            return 0
-        word = int.from_bytes(data[2:6], "little")
-        once, size = not word >> 30, word & 0x3FFFFFFF
-        if size > 256:
-            return -1
-        return 7 + size if once else 7
-
-
-class RequestFraming(Framing):
-    """Requests: with bit 7 of the command set they carry a length, a payload and a checksum."""
-
-    def measure(self, data: bytes) -> int:
-        """Return the size of the request at the start of the data."""
-        if data[:1] != b"\xa5":
-            return -1
-        if len(data) < 2 or data[1] < 0x80:
-            return 2 if len(data) >= 2 else 0
-        return 4 + data[2] if len(data) > 2 else 0
-
-    def valid(self, frame: bytes) -> bool:
-        """Return whether the checksum is right, where there is one."""
-        return len(frame) == 2 or xor8(frame) == 0
-
-
-class RplidarPackets(PacketMap):
-    """Requests, by command, and the answers to them, by type."""
-
-    framing = RplidarFraming()
-    request_framing = RequestFraming()
-    info = Packet(0x04, "<4B16s")  # model, firmware minor and major, hardware, serial number
-    health = Packet(0x06, "<BH")  # status, error code
-    nodes = Packet(0x81)
-
-    stop = b"\xa5\x25"
-    reset = b"\xa5\x40"
-    scan = b"\xa5\x20"
-    force_scan = b"\xa5\x21"
-    get_info = b"\xa5\x50"
-    get_health = b"\xa5\x52"
-
-    @staticmethod
-    def set_motor(pwm: int) -> bytes:
-        """Return the request that gives the motor a duty of 0 to 1023."""
-        request = b"\xa5\xf0\x02" + struct.pack("<H", pwm)
-        return request + bytes((xor8(request),))
-
-    @staticmethod
-    def payload(frame: bytes, packet: Packet) -> bytes | None:
-        """Return what an answer of this type carries; None for other frames."""
-        return frame[7:] if frame[:2] == ANSWER and frame[6] == packet.number else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +39,9 @@ class RplidarConfig(ScannerConfig):
 
     rate: float = option(
         10.0, unit="Hz", low=0.5, high=15, doc="turns a second; an A1 makes about 5.5 whatever"
+    )
+    scan: Literal["express", "standard"] = option(
+        "express", doc="standard is for old firmware: it has no checksum"
     )
 
 
@@ -143,6 +53,8 @@ class Rplidar(Driver[RplidarConfig, RplidarPackets]):
     def __init__(self, config: RplidarConfig, link: Link) -> None:
         super().__init__(config, link)
         self.sweep = Sweep(config, RANGE_MIN)
+        self._before: tuple[int, ...] = ()  # the express packet whose end is not known yet
+        self._span = 0.0  # deg, of the one before that
         self._stopped = False
         self._serial_number = ""
 
@@ -181,7 +93,23 @@ class Rplidar(Driver[RplidarConfig, RplidarPackets]):
         pwm = min(round(self.config.rate * PWM_PER_TURN), 1023)
         self.map.link.write(self.map.set_motor(pwm))
         yield SPIN_UP
-        self.map.link.write(self.map.scan)
+        self._start()
+
+    def _start(self) -> None:
+        """Let it scan; it must answer that it does."""
+        express = self.config.scan == "express"
+        request = self.map.express_scan if express else self.map.scan
+        kind = RplidarPackets.express if express else RplidarPackets.nodes
+
+        def accept(frame: bytes) -> bool | None:
+            return True if self.map.payload(frame, kind) is not None else None
+
+        try:
+            self.map.link.ask(request, self.map.framing, accept, ANSWER_WITHIN)
+        except DeviceFault as fault:
+            if express and fault.kind is FaultKind.TIMEOUT:
+                fault.cure = "its firmware may be too old: scan: standard"
+            raise
 
     def _health(self) -> tuple[int, int]:
         def accept(frame: bytes) -> tuple[int, int] | None:
@@ -191,23 +119,51 @@ class Rplidar(Driver[RplidarConfig, RplidarPackets]):
             status, code = self.map.health.unpack(payload)
             return status, code
 
-        return self.map.link.ask(self.map.get_health, self.map.framing, accept, timeout=0.2)
+        return self.map.link.ask(self.map.get_health, self.map.framing, accept, ANSWER_WITHIN)
 
     def read(self) -> LaserScan | None:
         """Return a turn once the next one has begun."""
+        express = self.config.scan == "express"
+        framing = self.map.express_framing if express else self.map.framing
         scan = None
-        for frame in self.map.frames():
-            if frame[:2] == ANSWER:
-                continue
-            before = self.sweep.astray
-            for head, angle, distance in NODE.iter_unpack(frame):
-                degrees = (angle >> 1) / 64.0 % 360.0
-                found = self.sweep.add(degrees, distance / 4e3, head >> 2, self.link.stamp_ns)
-                scan = found or scan
-            self.link.errors += self.sweep.astray - before
+        before = self.sweep.astray
+        for frame in self.map.link.frames(framing):
+            for degrees, metres, strength in self._express(frame) if express else _nodes(frame):
+                stamp_ns = self.link.stamp_ns
+                scan = self.sweep.add(degrees % 360.0, metres, strength, stamp_ns) or scan
+        self.link.errors += self.sweep.astray - before
         if scan is not None:
             self.link.stamp_ns = self.sweep.stamp_ns
         return scan
+
+    def _express(self, frame: bytes) -> Iterator[tuple[float, float, float]]:
+        """Return the rays of the packet before this one: where it ended is known only now.
+
+        After a packet that was lost the two are too far apart, and the rays are left out.
+        """
+        start, *cabins = self.map.express.unpack(frame)
+        before, self._before = self._before, (start & 0x7FFF, *cabins)
+        if not before or start & 0x8000:  # the first one since the scan began
+            return
+        first = before[0] / 64.0
+        span = ((start & 0x7FFF) / 64.0 - first) % 360.0
+        steady = abs(span - self._span) <= span / 4
+        self._span = span
+        if not steady:
+            return
+        for number in range(CABINS):
+            one, two, offsets = before[1 + 3 * number : 4 + 3 * number]
+            for place, (ray, fine) in enumerate(((one, offsets & 0xF), (two, offsets >> 4))):
+                back = (fine | (ray & 0x3) << 4) / 8.0
+                degrees = first + span * (2 * number + place) / (2 * CABINS) - back
+                yield degrees, (ray >> 2) / 1e3, 0.0
+
+
+def _nodes(frame: bytes) -> Iterator[tuple[float, float, float]]:
+    """Return the rays of a run of nodes."""
+    if frame[:2] != ANSWER:
+        for head, angle, distance in NODE.iter_unpack(frame):
+            yield (angle >> 1) / 64.0, distance / 4e3, head >> 2
 
 
 class RplidarSim(ScannerSim[RplidarConfig, RplidarPackets], twin_of=Rplidar):
@@ -218,7 +174,9 @@ class RplidarSim(ScannerSim[RplidarConfig, RplidarPackets], twin_of=Rplidar):
     def power_on(self) -> None:
         """Come up with the motor off, listening."""
         self.pwm = 0
-        self.scanning = False
+        self.scanning = ""
+        self.begun: list[Ray] = []
+        self.fresh = True
 
     def wanted_speed(self) -> float:
         """Return the turns a second that the PWM gives; below a sixteenth it stands."""
@@ -226,18 +184,20 @@ class RplidarSim(ScannerSim[RplidarConfig, RplidarPackets], twin_of=Rplidar):
 
     def measuring(self) -> bool:
         """Return whether it was told to scan."""
-        return self.scanning
+        return bool(self.scanning)
 
     def answer(self, frame: bytes) -> bytes:
         """Act on a request."""
         if frame[1] == 0xF0 and len(frame) == 6:
             self.pwm = min(int.from_bytes(frame[3:5], "little"), 1023)
         elif frame in (RplidarPackets.stop, RplidarPackets.reset):
-            self.scanning = False
-        elif frame in (RplidarPackets.scan, RplidarPackets.force_scan):
-            if self.health < 2:
-                self.scanning = True
-                return bytes.fromhex("A55A0500004081")
+            self.scanning = ""
+        elif frame in (RplidarPackets.scan, RplidarPackets.force_scan) and self.health < 2:
+            self.scanning = "standard"
+            return bytes.fromhex("A55A0500004081")
+        elif frame == RplidarPackets.express_scan and self.health < 2:
+            self.scanning, self.begun, self.fresh = "express", [], True
+            return bytes.fromhex("A55A5400004082")
         elif self.scanning:
             return b""  # it listens to nothing else then
         elif frame == RplidarPackets.get_info:
@@ -251,8 +211,25 @@ class RplidarSim(ScannerSim[RplidarConfig, RplidarPackets], twin_of=Rplidar):
         return b""
 
     def emit(self) -> list[bytes]:
-        """Return the nodes that were measured since the last call, in one piece."""
-        return [b"".join(self.node(ray) for ray in self.rays())]
+        """Return what was measured since the last call: nodes in one piece, or whole packets."""
+        if self.scanning != "express":
+            return [b"".join(self.node(ray) for ray in self.rays())]
+        self.begun += self.rays()
+        packets = []
+        while len(self.begun) >= 2 * CABINS:
+            packets.append(self.packet(self.begun[: 2 * CABINS]))
+            del self.begun[: 2 * CABINS]
+        return packets
+
+    def packet(self, rays: list[Ray]) -> bytes:
+        """Return 32 rays as an express scan sends them; their spacing is even."""
+        start = int(rays[0].angle * 64.0) | (0x8000 if self.fresh else 0)
+        self.fresh = False
+        words = [round(ray.metres * 1e3) << 2 for ray in rays]
+        cabins = [part for at in range(0, 2 * CABINS, 2) for part in (*words[at : at + 2], 0)]
+        body = RplidarPackets.express.struct.pack(start, *cabins)[2:]
+        check = xor8(body)
+        return bytes((0xA0 | check & 0xF, 0x50 | check >> 4)) + body
 
     @staticmethod
     def node(ray: Ray) -> bytes:

@@ -20,8 +20,7 @@ STIFFNESS, DAMPING = Span(0.0, 500.0, 12), Span(0.0, 5.0, 12)  # N·m/rad, N·m�
 ENABLE, DISABLE = Constant("FFFFFFFFFFFFFFFC"), Constant("FFFFFFFFFFFFFFFD")
 ZERO = Constant("FFFFFFFFFFFFFFFE")
 ARMED_WITHIN = 0.5  # s from the command to enabled
-LOST = 0.3  # s without an answer
-TORQUE_LIMIT = 1e-6  # N·m: what is asked for and what is allowed may differ by rounding
+LOST = 0.5  # s without an answer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from horus.hal import (
     Checksum,
     Driver,
     DriverConfig,
+    Framing,
     HeaderFraming,
     Packet,
     PacketMap,
@@ -35,14 +36,29 @@ NO_ECHO = 65535  # cm: the echo is too weak
 INVALID = (65534, 65532, 0)  # cm: saturated, too much light around, no measurement
 FIELD = {"tfmini": 2.3, "tfmini_s": 2.0, "tfmini_plus": 3.6}  # deg
 COMMANDS = HeaderFraming(b"\x5a", length=(1, "B", 0), checksum=Checksum(sum8), largest=8)
+PLAIN = b"\x42\x57"  # begins a command of the plain TFmini
 ANSWER_WITHIN = 0.1  # s
+
+
+class OrderFraming(Framing):
+    """Commands of the S and Plus, and those of eight bytes of the plain TFmini."""
+
+    def measure(self, data: bytes) -> int:
+        """Return the size of the command at the start of the data."""
+        if PLAIN.startswith(data[:2]):
+            return 8 if len(data) >= len(PLAIN) else 0
+        return COMMANDS.measure(data)
+
+    def valid(self, frame: bytes) -> bool:
+        """Return whether the checksum is right, where there is one."""
+        return frame[:2] == PLAIN or COMMANDS.valid(frame)
 
 
 class TfminiPackets(PacketMap):
     """The samples it sends, and the commands of the S and Plus, which are echoed."""
 
     framing = HeaderFraming(b"\x59\x59", size=9, checksum=Checksum(sum8))
-    request_framing = COMMANDS
+    request_framing = OrderFraming()
     sample = Packet(0x59, "<2x HHH x")  # cm, strength, 1/8 °C above -256 °C
     rate = Packet(0x03, "<H")  # Hz
     format = Packet(0x05, "<B")  # 1: nine bytes, in cm
@@ -132,9 +148,13 @@ class TfminiSim(SerialSim[TfminiConfig, TfminiPackets], twin_of=Tfmini):
         self.due_at = self.time
 
     def answer(self, frame: bytes) -> bytes:
-        """Act on a command and echo it; a plain TFmini has other ones."""
-        if self.config.model == "tfmini" or len(frame) < 5:
+        """Act on a command and echo it; a plain TFmini has others, and only its standard format."""
+        plain = frame[:2] == PLAIN
+        if plain != (self.config.model == "tfmini") or len(frame) < 5:
             return b""
+        if plain:
+            done = frame[6:] in (b"\x01\x02", b"\x00\x02", b"\x01\x06")  # begin, end, format
+            return frame[:3] + (b"\x01" if done else b"\xff") + frame[4:]
         number, value = frame[2], int.from_bytes(frame[3:-1], "little")
         if number == TfminiPackets.rate.number and len(frame) == 6 and value <= 1000:
             self.sending = value > 0  # 0 asks for samples on demand, which nobody does here

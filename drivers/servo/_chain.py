@@ -167,9 +167,11 @@ class Chain(Actuator[ChainConfigT, ServoMapT]):
 
     def probe(self) -> bool:
         """Ask every servo what it is; that some answer and some do not is a fault."""
-        absent = [joint.id for joint in self.joints if not self.map.answers(joint.id, attempts=2)]
-        if len(absent) == len(self.joints):
+        ids = [joint.id for joint in self.joints]
+        silent = [id for id in ids if not self.map.answers(id, attempts=1)]
+        if silent == ids:
             return False
+        absent = [id for id in silent if not self.map.answers(id)]
         if absent:
             missing = ", ".join(map(self.map.name, absent))
             text = f"no answer from {missing}; the other {len(self.joints) - len(absent)} answer"

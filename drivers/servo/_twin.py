@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -76,6 +76,8 @@ class SimServo:
         return round(self.motor.position / COUNT) + MIDDLE
 
 
+#: From the length of a step (s) to the current (A) in it.
+Regulator = Callable[[float], float]
 ChainConfigT = TypeVar("ChainConfigT", bound=ChainConfig)
 ServoMapT = TypeVar("ServoMapT", bound=ServoMap[Any])
 
@@ -129,12 +131,12 @@ class ChainSim(SerialSim[ChainConfigT, ServoMapT]):
         servo.write(address, data)
         return 0
 
-    def regulate(self, servo: SimServo, step: float) -> float:
-        """Return the current (A) that a servo lets flow; called when its torque is on."""
-        raise TypeError(f"{type(self).__name__} does not say what its motors do: define regulate")
+    def drive(self, servo: SimServo) -> Regulator:
+        """Return what says which current (A) a servo with torque lets flow in a step."""
+        raise TypeError(f"{type(self).__name__} does not say what its motors do: define drive")
 
     def show(self, servo: SimServo) -> None:
-        """Put what a servo measures into its registers."""
+        """Put what a servo measures into its registers; called before they are read."""
 
     def guard(self, servo: SimServo) -> None:
         """Let a servo look after itself: errors, watchdog."""
@@ -182,6 +184,11 @@ class ChainSim(SerialSim[ChainConfigT, ServoMapT]):
         if len(data) != place.size:
             return b""
         address, count = place.unpack(data)
+        return self.tell(servo, address, count)
+
+    def tell(self, servo: SimServo, address: int, count: int) -> bytes:
+        """Return a status with some of a servo's registers."""
+        self.show(servo)
         return self.reply(servo, servo.read(address, count))
 
     def _split(self, data: bytes) -> tuple[int, bytes]:
@@ -218,7 +225,7 @@ class ChainSim(SerialSim[ChainConfigT, ServoMapT]):
         for id in data[place.size :]:
             if id == self.dead:
                 break
-            answers += [self.reply(s, s.read(address, count)) for s in self.alive((id,))]
+            answers += [self.tell(servo, address, count) for servo in self.alive((id,))]
         return answers
 
     def write_together(self, data: bytes) -> list[bytes]:
@@ -245,13 +252,8 @@ class ChainSim(SerialSim[ChainConfigT, ServoMapT]):
                 self.start(servo)
             servo.motor.volts = self.supply
             self.guard(servo)
-
-            def regulate(step: float, servo: SimServo = servo) -> float:
-                return self.regulate(servo, step)
-
-            drive = regulate if self.powered(servo) else None
+            drive = self.drive(servo) if self.powered(servo) else None
             servo.motor.move(self.dt, drive, load=self.load, ambient=self.ambient)
-            self.show(servo)
 
     def truth(self) -> dict[str, object]:
         """Return what the joints really do, in their own directions."""

@@ -22,7 +22,7 @@ from horus_drivers.servo._chain import (
     condition,
 )
 from horus_drivers.servo._packets import REBOOT, Packet
-from horus_drivers.servo._twin import ChainSim, ServoSimConfig, SimServo, clamp
+from horus_drivers.servo._twin import ChainSim, Regulator, ServoSimConfig, SimServo, clamp
 from horus_drivers.servo._x_series import (
     ALERT,
     MODELS,
@@ -236,7 +236,7 @@ class DynamixelSim(ChainSim[DynamixelConfig, DynamixelMap], twin_of=Dynamixel):
         if packet.code == BULK_READ:
             for at in range(0, len(data) - 4, 5):
                 id, address, count = struct.unpack_from("<BHH", data, at)
-                answers += [self.reply(s, s.read(address, count)) for s in self.alive((id,))]
+                answers += [self.tell(servo, address, count) for servo in self.alive((id,))]
         elif packet.code == BULK_WRITE:
             while len(data) >= 5:
                 id, address, count = struct.unpack_from("<BHH", data)
@@ -306,15 +306,16 @@ class DynamixelSim(ChainSim[DynamixelConfig, DynamixelMap], twin_of=Dynamixel):
             table.hardware_error |= error
             table.torque = 0
 
-    def regulate(self, servo: SimServo, step: float) -> float:
+    def drive(self, servo: SimServo) -> Regulator:
         """Follow the goal of the operating mode."""
-        table = servo.table
+        table, motor = servo.table, servo.motor
         if table.operating_mode == VELOCITY_MODE:
-            return servo.motor.hold_velocity(table.goal_velocity * VELOCITY, step)
+            velocity = table.goal_velocity * VELOCITY
+            return lambda step: motor.hold_velocity(velocity, step)
         _, speed = table.profile
         most = (speed or table.velocity_limit) * VELOCITY
         goal = (table.goal_position - MIDDLE) * COUNT
-        return servo.motor.hold_position(goal, most, step)
+        return lambda step: motor.hold_position(goal, most, step)
 
     def show(self, servo: SimServo) -> None:
         """Measure load, velocity, position, voltage and temperature."""

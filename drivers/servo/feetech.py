@@ -23,7 +23,7 @@ from horus_drivers.servo._chain import (
     condition,
 )
 from horus_drivers.servo._packets import Packet, ServoMap
-from horus_drivers.servo._twin import ChainSim, ServoSimConfig, SimServo, clamp
+from horus_drivers.servo._twin import ChainSim, Regulator, ServoSimConfig, SimServo, clamp
 
 from horus.hal import (
     Burst,
@@ -287,7 +287,6 @@ class FeetechSim(ChainSim[FeetechConfig, FeetechMap], twin_of=Feetech):
         servo.write(address, data)
         servo.write(0, before[:5])
         servo.write(StsTable.present.address, bytes(64))
-        self.show(servo)
         if address < self.ram and not before[StsTable.lock.address]:
             self.kept[servo] = servo.read(0, self.ram)
         servo.id = table.id
@@ -302,16 +301,17 @@ class FeetechSim(ChainSim[FeetechConfig, FeetechMap], twin_of=Feetech):
         if servo.table.torque and self.errors(servo):
             servo.table.torque = 0
 
-    def regulate(self, servo: SimServo, step: float) -> float:
+    def drive(self, servo: SimServo) -> Regulator:
         """Follow the goal of the operating mode."""
-        table = servo.table
+        table, motor = servo.table, servo.motor
         speed = signed(table.goal_velocity) * COUNT
         if table.mode == VELOCITY_MODE:
-            return servo.motor.hold_velocity(speed, step)
+            return lambda step: motor.hold_velocity(speed, step)
         goal = signed(table.goal_position)
         if (table.lowest, table.highest) != (0, 0):
             goal = min(max(goal, table.lowest), table.highest)
-        return servo.motor.hold_position((goal - MIDDLE) * COUNT, abs(speed) or 10.0, step)
+        angle, most = (goal - MIDDLE) * COUNT, abs(speed) or 10.0
+        return lambda step: motor.hold_position(angle, most, step)
 
     def show(self, servo: SimServo) -> None:
         """Measure position, velocity, load, voltage, temperature and current."""

@@ -13,7 +13,7 @@ from horus.hal.driver import Actuator, Driver, marked
 from horus.hardware import topics
 from horus.plugins import DriverEntry, PluginError
 
-_BUS_WORDS = {"i2c": "I2C", "can": "CAN", "serial": "serial", "modbus": "Modbus"}
+BUS_WORDS = {"i2c": "I2C", "can": "CAN", "serial": "serial", "modbus": "Modbus"}
 
 
 @dataclass(frozen=True)
@@ -29,21 +29,26 @@ class Described:
     def bus(self) -> str:
         """Return the kind of bus, in words."""
         kind = self.driver.map_type.bus_kind if self.driver else ""
-        return _BUS_WORDS.get(kind, kind)
+        return BUS_WORDS.get(kind, kind)
 
     @property
     def device(self) -> str:
         """Return what device it is: the first sentence of the driver's file."""
         if self.driver is None:
             return "cannot be used"
-        text = inspect.getdoc(sys.modules[self.driver.__module__]) or self.driver.__doc__ or ""
-        first = re.split(r"\.(?:\s|$)", " ".join(text.split("\n\n")[0].split()))[0]
-        return first.removesuffix(f", on {self.bus}")
+        text = inspect.getdoc(sys.modules[self.driver.__module__]) or self.driver.__doc__
+        return first_sentence(text).removesuffix(f", on {self.bus}")
 
     @property
     def topics(self) -> list[tuple[str, str, str]]:
         """Return topic, message and direction of each, with ``<name>`` for the device's name."""
         return topics_of("<name>", self.driver) if self.driver else []
+
+
+def first_sentence(text: str | None) -> str:
+    """Return the first sentence of a docstring, on one line and without its full stop."""
+    paragraph = " ".join((text or "").split("\n\n")[0].split()).replace("``", "")
+    return re.split(r"\.(?:\s|$)", paragraph)[0]
 
 
 def described(entry: DriverEntry) -> Described:

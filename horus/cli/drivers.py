@@ -5,24 +5,19 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
-import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from horus.cli import tables
+from horus.cli import readme, tables
 
 if TYPE_CHECKING:
     from horus.cli.describe import Described
 
-#: The table in a README stands between these lines.
-BEGIN, END = "<!-- drivers: begin -->", "<!-- drivers: end -->"
-_BETWEEN = re.compile(f"{re.escape(BEGIN)}\n.*?{re.escape(END)}\n", re.S)
 _EXAMPLES = """\
 examples:
-  horus drivers                                          all drivers
-  horus drivers mpu6050                                  its topics, options and twin
-  horus drivers --format md --write drivers/README.md    renew the table in a README
+  horus drivers                              all drivers
+  horus drivers mpu6050                      its topics, options and twin
+  horus drivers --write drivers/README.md    renew the table in a README
 """
 
 
@@ -31,13 +26,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.add_argument("name", nargs="?", metavar="NAME", help="tell all about this driver")
     parser.add_argument("--package", metavar="PACKAGE", help="only the drivers of this package")
-    parser.add_argument("--format", choices=("text", "md"), default="text", help="md: Markdown")
     parser.add_argument("--json", action="store_true", help="print the drivers as JSON")
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--write", metavar="FILE", type=Path, help="renew the table in a README")
-    where.add_argument(
-        "--check", metavar="FILE", type=Path, help="fail when a README's table is out of date"
-    )
+    readme.add_options(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -60,7 +50,8 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([_json(one) for one in found], indent=2))
     elif args.write or args.check:
-        return _file(args.write or args.check, _markdown(found), write=bool(args.write))
+        path = args.write or args.check
+        return readme.renew("drivers", _markdown(found), path, write=bool(args.write))
     elif args.format == "md":
         print(_markdown(found), end="")
     elif args.name is not None:
@@ -98,24 +89,6 @@ def _markdown(found: list[Described]) -> str:
         for one in found
     ]
     return tables.markdown(("`use:`", "device", "bus", "topics"), rows)
-
-
-def _file(path: Path, table: str, *, write: bool) -> int:
-    """Renew a README's table, or tell whether it is out of date."""
-    text = path.read_text()
-    if not _BETWEEN.search(text):
-        print(f"{path}: the lines {BEGIN} and {END} are missing", file=sys.stderr)
-        return 1
-    renewed = _BETWEEN.sub(lambda _: f"{BEGIN}\n{table}{END}\n", text, count=1)
-    if renewed == text:
-        return 0
-    if not write:
-        cure = f"run horus drivers --format md --write {path}"
-        print(f"{path}: the table of drivers is out of date: {cure}", file=sys.stderr)
-        return 1
-    path.write_text(renewed)
-    print(f"{path}: the table of drivers is renewed")
-    return 0
 
 
 def _about(one: Described) -> str:

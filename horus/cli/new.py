@@ -111,7 +111,7 @@ def _into(name: str, bus: str, folder: Path) -> int:
         f'  add to {drivers / "__init__.py"}:  "{name}": "{module}:{class_name(name)}",\n'
         f"  python -m pytest tests/drivers/test_{name}.py\n"
         f"  python -m pytest tests/contract -k {name}\n"
-        f"  horus drivers --format md --write {drivers / 'README.md'}"
+        f"  horus drivers --write {drivers / 'README.md'}"
     )
     return 0
 

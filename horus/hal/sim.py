@@ -142,20 +142,24 @@ class Sim(Generic[ConfigT, MapT]):
         self.time = 0.0
         self.dt = 0.0
         self._start_ns: int | None = None
-        self._playback = self._open_playback()
+        self._playback = self.playback(self.options)
         self.setup()
         if self._playback is not None:
             self._playback.apply(self, 0.0)
         self.power_on()
 
-    def _open_playback(self) -> Playback | None:
-        """Return what is played; a twin with a ``play`` option of its own does that itself."""
-        owner = next(c for c in type(self.options).__mro__ if "play" in c.__annotations__)
-        if self.options.play is None or owner is not SimConfig:
+    @classmethod
+    def playback(cls, options: SimConfig) -> Playback | None:
+        """Return what is played; a twin with a ``play`` option of its own does that itself.
+
+        What is wrong with the file is a `ConfigError`.
+        """
+        owner = next(c for c in type(options).__mro__ if "play" in c.__annotations__)
+        if options.play is None or owner is not SimConfig:
             return None
         from horus.hal.playback import Playback
 
-        return Playback(self.options.play, self.stimuli)
+        return Playback(options.play, cls.stimuli)
 
     def setup(self) -> None:
         """Prepare what outlives a power cut: the world around the device."""

@@ -97,7 +97,7 @@ class SimMotor:
         back = self.velocity * self.options.torque_constant
         low = (-self.volts - back) / self.options.resistance
         high = (self.volts - back) / self.options.resistance
-        return min(max(current, low, -self.limit), high, self.limit)
+        return min(max(min(max(current, low), high), -self.limit), self.limit)
 
     def move(
         self,

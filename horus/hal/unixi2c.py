@@ -20,9 +20,10 @@ from horus.hal.i2c import I2cBus
 from horus.hal.link import Clock
 from horus.hal.simi2c import SimI2cBus
 
-#: Address and number of bytes to read; the bytes to write follow.
-REQUEST = struct.Struct("<HH")
-#: The first byte of an answer: whether it went well, or the kind of fault.
+#: Number of the request, address and number of bytes to read; the bytes to write follow.
+REQUEST = struct.Struct("<IHH")
+#: An answer begins with the number of its request and whether it went well, or the kind of fault.
+ANSWER = struct.Struct("<IB")
 ANSWERS = (None, FaultKind.NO_ACK, FaultKind.TIMEOUT, FaultKind.OTHER)
 SOCKET = "i2c"
 #: Longest transaction in bytes, and longest wait (s) for one.
@@ -36,7 +37,8 @@ class UnixI2c(I2cBus):
         self.name = name
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(PATIENCE)
-        self._lock = threading.Lock()  # an answer must go to whoever asked
+        self._lock = threading.RLock()
+        self._number = 0
         try:
             _in_folder(folder, self._socket.connect)
         except OSError as error:
@@ -47,19 +49,27 @@ class UnixI2c(I2cBus):
         """Do one transaction with the twin at an address."""
         try:
             with self._lock:
-                self._socket.send(REQUEST.pack(address, read) + write)
-                answer = self._socket.recv(LARGEST)
+                kind, answer = self._ask(address, write, read)
         except TimeoutError:
-            self._socket.close()  # a late answer must not be taken for that to the next question
+            self._socket.close()
             raise self._fault(FaultKind.TIMEOUT, "the simulated bus does not answer") from None
         except OSError as error:
             raise self._gone(error) from None
-        if not answer:
-            raise self._gone(ConnectionResetError("it was closed"))
-        kind = ANSWERS[answer[0]]
         if kind is not None:
-            raise self._fault(kind, answer[1:].decode())
-        return answer[1:]
+            raise self._fault(kind, answer.decode())
+        return answer
+
+    def _ask(self, address: int, write: bytes, read: int) -> tuple[FaultKind | None, bytes]:
+        """Send a request and wait for its answer; one that Ctrl-C left behind is skipped."""
+        self._number = wanted = (self._number + 1) % (1 << 32)
+        self._socket.send(REQUEST.pack(wanted, address, read) + write)
+        while True:
+            answer = self._socket.recv(LARGEST)
+            if not answer:
+                raise ConnectionResetError("it was closed")
+            number, kind = ANSWER.unpack_from(answer)
+            if number == wanted:
+                return ANSWERS[kind], answer[ANSWER.size :]
 
     def close(self) -> None:
         """Leave the bus."""
@@ -129,15 +139,17 @@ class I2cSimHost:
         master.close()
 
     def _answer(self, request: bytes) -> bytes:
-        address, read = REQUEST.unpack_from(request)
+        number, address, read = REQUEST.unpack_from(request)
         write = request[REQUEST.size :]
         if len(write) > 1:
             self.commanded_ns = self._clock()
         try:
-            return b"\0" + self.bus.transfer(address, write, min(read, LARGEST - 1))
+            data = self.bus.transfer(address, write, min(read, LARGEST - ANSWER.size))
+            return ANSWER.pack(number, 0) + data
         except DeviceFault as fault:
             kind = fault.kind if fault.kind in ANSWERS else FaultKind.OTHER
-            return bytes((ANSWERS.index(kind),)) + str(fault.at()).partition(": ")[2].encode()
+            text = str(fault.at()).partition(": ")[2].encode()
+            return ANSWER.pack(number, ANSWERS.index(kind)) + text
 
 
 def _in_folder(folder: Path, use: Callable[[str], object]) -> None:

@@ -10,6 +10,7 @@ from horus.hal.can import CanBus
 from horus.hal.canlink import CanHub, CanLink
 from horus.hal.i2c import I2cBus, I2cLink
 from horus.hal.link import Clock, Link
+from horus.hal.modbus import ModbusBus, ModbusLink
 from horus.hal.serial import SerialBus, SerialLink
 from horus.hardware.claims import Claims, place_of
 from horus.hardware.config import BusEntry
@@ -74,6 +75,8 @@ def make_link(
         return CanLink(hub or CanHub(bus), station, device, clock)
     if isinstance(bus, SerialBus):
         return SerialLink(bus, station, device, clock)
+    if isinstance(bus, ModbusBus):
+        return ModbusLink(bus, station, device, clock)
     assert isinstance(bus, I2cBus)
     return I2cLink(bus, station, device, clock)
 

@@ -28,6 +28,7 @@ from horus.hal import config as hal_config
 from horus.hal.backends import Backend
 from horus.hal.config import ActuatorConfig, BusConfig, Config, DriverConfig, SimConfig, shown
 from horus.hal.driver import Driver
+from horus.hardware import conflicts, estop
 from horus.hardware.mount import mountable
 from horus.hardware.patterns import PatternError, matches
 from horus.hardware.slew import rampable
@@ -38,12 +39,6 @@ FILE_NAME = "horus.yaml"
 _KEYS = ("name", "nodes", "buses", "hardware")
 _DEVICE_KEYS = ("use", "bus", "mock")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
-_KIND_WORDS = {
-    "i2c": "an I2C bus",
-    "can": "a CAN bus",
-    "serial": "a serial port",
-    "modbus": "a Modbus line",
-}
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 
@@ -169,11 +164,8 @@ class _Reader:
         buses = {n: self.bus(n, item) for n, item in self.section(tree, "buses")}
         devices = [self.device(n, item, buses) for n, item in self.section(tree, "hardware")]
         hardware = {device.name: device for device in devices if device is not None}
-        self.check_stations(hardware)
         known = {n: entry for n, entry in buses.items() if entry is not None}
-        self.check_parents(tree, known)
-        self.check_resources(known)
-        self.check_baudrates(known, hardware)
+        conflicts.find(self.faults, tree, known, hardware)
         return RobotConfig(name, self.path, nodes, known, hardware)
 
     def name_of(self, tree: Tree) -> str:
@@ -262,6 +254,9 @@ class _Reader:
         self, name: str, item: Tree, buses: Mapping[str, BusEntry | None]
     ) -> DeviceEntry | None:
         place = f"hardware.{name}"
+        if name == estop.TOPIC:
+            text = f"{place}: the topic {name} is that of the emergency stop: choose another name"
+            self.faults.add(item.line, text)
         use = self.word(place, item, "use", "the driver, such as mpu6050")
         driver = self.driver(place, item, use) if use else None
         bus = self.word(place, item, "bus", f"one of {', '.join(buses) or 'the buses:'}")
@@ -275,8 +270,8 @@ class _Reader:
         if entry is not None and entry.backend.kind != wanted:
             self.faults.add(
                 item.items["bus"].line,
-                f"{place}.bus: {bus} is {_KIND_WORDS[entry.backend.kind]}, "
-                f"but {use} is on {_KIND_WORDS[wanted]}",
+                f"{place}.bus: {bus} is {conflicts.KIND_WORDS[entry.backend.kind]}, "
+                f"but {use} is on {conflicts.KIND_WORDS[wanted]}",
             )
         config = self.options(place, item, driver.config_type, skip=_DEVICE_KEYS)
         sim = self.mock(place, item.items.get("mock"), driver)
@@ -318,7 +313,15 @@ class _Reader:
         if not item.is_mapping:
             self.faults.add(item.line, f"{place}.mock: must be a mapping, not {shown(item.value)}")
             return None
-        return self.options(f"{place}.mock", item, driver.twin.options_type())
+        options = self.options(f"{place}.mock", item, driver.twin.options_type())
+        if options is not None and options.play is not None and options.play.is_file():
+            try:
+                driver.twin.playback(options)
+            except ConfigError as error:
+                line = item.key_lines.get("play", item.line)
+                for text in error.faults:
+                    self.faults.add(line, f"{place}.mock.play: {text}")
+        return options
 
     def options(
         self, place: str, item: Tree, kind: type[ConfigT], skip: tuple[str, ...] = ()
@@ -344,87 +347,3 @@ class _Reader:
                     self.faults.add(line, f"{place}.{field.name}: no such file: {path}")
                 config = replace(config, **{field.name: path})
         return config
-
-    def check_parents(self, tree: Tree, buses: Mapping[str, BusEntry]) -> None:
-        """Find buses that hang from none, from themselves, or from one of another kind."""
-        for bus in buses.values():
-            if not bus.parent:
-                continue
-            place = f"buses.{bus.name}.parent"
-            line = tree.items["buses"].items[bus.name].key_lines.get("parent", bus.line)
-            parent = buses.get(bus.parent)
-            if parent is None:
-                names = tree.items["buses"].items
-                if bus.parent not in names:
-                    near = did_you_mean(bus.parent, names).replace("'", "")
-                    known = f"; known: {', '.join(names)}"
-                    self.faults.add(line, f"{place}: unknown bus {bus.parent}{near or known}")
-            elif parent.backend.kind != bus.backend.kind:
-                kinds = _KIND_WORDS[parent.backend.kind], _KIND_WORDS[bus.backend.kind]
-                self.faults.add(line, f"{place}: {bus.parent} is {kinds[0]}, {bus.name} {kinds[1]}")
-            else:
-                seen = {bus.name}
-                while parent is not None and parent.name not in seen:
-                    seen.add(parent.name)
-                    parent = buses.get(parent.parent)
-                if parent is not None:
-                    self.faults.add(line, f"{place}: {bus.name} hangs from itself")
-
-    def check_resources(self, buses: Mapping[str, BusEntry]) -> None:
-        """Find buses that are one and the same: their options could contradict each other."""
-        taken: dict[tuple[str, str], BusEntry] = {}
-        for bus in buses.values():
-            resource = bus.resource
-            first = taken.setdefault((bus.backend.kind, resource), bus) if resource else bus
-            if first is not bus:
-                self.faults.add(
-                    bus.line,
-                    f"buses.{bus.name}: {resource} is already the bus {first.name} (line "
-                    f"{first.line}): put the devices of both on one of them",
-                )
-
-    def check_baudrates(
-        self, buses: Mapping[str, BusEntry], hardware: Mapping[str, DeviceEntry]
-    ) -> None:
-        """Find devices that cannot speak at the speed of their port."""
-        for device in hardware.values():
-            wanted = getattr(device.driver.map_type, "baudrate", 0)
-            bus = buses.get(device.bus)
-            given = getattr(bus.config, "baudrate", 0) if bus else 0
-            if bus and wanted and given and wanted != given:
-                self.faults.add(
-                    device.line,
-                    f"hardware.{device.name}: {device.use} speaks {wanted} bit/s, but {bus.name} "
-                    f"(line {bus.line}) is set to {given}: write baudrate: {wanted} there",
-                )
-
-    def check_stations(self, hardware: Mapping[str, DeviceEntry]) -> None:
-        """Find devices in one place; one without a place has its bus to itself."""
-        taken: dict[tuple[str, int], DeviceEntry] = {}
-        alone: dict[str, DeviceEntry] = {}
-        on_bus: dict[str, DeviceEntry] = {}
-        for device in hardware.values():
-            place = f"hardware.{device.name}"
-            option = device.driver.map_type.station_option
-            if not device.stations:
-                alone.setdefault(device.bus, device)
-            first = on_bus.setdefault(device.bus, device)
-            only = alone.get(device.bus)
-            if only is not None and first is not device:
-                other = first if only is device else only
-                self.faults.add(
-                    device.line,
-                    f"{place}: {device.bus} already carries {other.name} (line {other.line}), and "
-                    f"{only.use} needs a port of its own",
-                )
-                continue
-            for station in device.stations:
-                other = taken.setdefault((device.bus, station), device)
-                if other is not device:
-                    shown = f"0x{station:02X}" if option == "address" else station
-                    self.faults.add(
-                        device.line,
-                        f"{place}: {option} {shown} on {device.bus} is already that of "
-                        f"{other.name} (line {other.line})",
-                    )
-                    break

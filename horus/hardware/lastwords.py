@@ -37,7 +37,7 @@ MOST_WORDS = 64
 class BusAddress:
     """Where a bus is, so that another process can open it.
 
-    ``branches`` are the buses between it and a device behind a multiplexer, the nearest first.
+    ``branches`` are the buses that hang from it, such as those of multiplexers, parents first.
     """
 
     name: str
@@ -70,16 +70,18 @@ class SpokenWord:
 def words_of(device: DeviceEntry, branches: Sequence[BusEntry] = ()) -> list[Word]:
     """Return what an actuator's `safe` sends on the bus that its process opens: its last words.
 
-    Behind a multiplexer (``branches``) that is the choice of the branch, too. None at all on a kind
-    of bus that nobody can listen to.
+    For a device on one of the ``branches`` that includes the choice of the branch. None at all on a
+    kind of bus that nobody can listen to.
     """
     kind = device.driver.map_type.bus_kind
     if kind not in words.KINDS:
         return []
-    ear = words.ear(kind)
-    bus: Bus = ear
+    ear = words.ear(kind, {getattr(entry.config, "address", None) for entry in branches})
+    known: dict[str, Bus] = {}
     for entry in branches:
-        bus = entry.backend.branch(bus, entry.name, entry.config)
+        parent = known.get(entry.parent, ear)
+        known[entry.name] = entry.backend.branch(parent, entry.name, entry.config)
+    bus = known.get(device.bus, ear)
     driver: Any = device.driver(device.config, make_link(bus, None, device.name, device.station))
     try:
         driver.safe()
@@ -172,10 +174,19 @@ def _speak(
         if bus is None:
             bus = opened[address] = address.open(path.parent.parent)
             stack.callback(_close, bus)
-        for word in said * 2:  # one may be lost, and to be safe twice does no harm
-            words.say(bus, word)
     except OSError as error:  # a DeviceFault too
         return SpokenWord(device, False, str(error))
+    lost: dict[Word, OSError] = {}
+    for word in said * 2:  # one may be lost, and to be safe twice does no harm
+        try:
+            words.say(bus, word)
+            lost.pop(word, None)
+        except OSError as error:
+            lost[word] = error
+    # A second multiplexer that is to be switched off may be gone itself.
+    own = [word for word in lost if words.station(word) == words.station(said[-1])]
+    if own:
+        return SpokenWord(device, False, str(lost[own[0]]))
     return SpokenWord(device, True, f"told to stop on {address.name}")
 
 

@@ -174,8 +174,9 @@ class DriverNode(Node):
             self._generation = self.bus.generation
             self._steps = None
         if self._steps is None:
+            began = self._clock()  # opening the bus is no fault of the device
             if not self._driver.probe():
-                self._next_ns = self._polite(now, RETRY_FIRST)
+                self._next_ns = self._polite(began, RETRY_FIRST)
                 patient = now - self._since_ns < PATIENCE * 1e9
                 self._enter(DeviceState.ABSENT, "does not answer", now, say=not patient)
                 return

@@ -47,10 +47,9 @@ def i2c(root: Path = ROOT) -> Iterator[Found]:
     """Yield the I2C adapters, with the speed where the kernel tells it."""
     for path in sorted((root / "dev").glob("i2c-*"), key=_by_number):
         number = path.name.removeprefix("i2c-")
-        about = text_of(root / f"sys/class/i2c-dev/{path.name}/name")
+        name = text_of(root / f"sys/class/i2c-dev/{path.name}/name")
         speed = i2c_speed(path.name, root)
-        if speed:
-            about += f", {speed / 1000:g} kHz"
+        about = ", ".join(filter(None, (name, f"{speed / 1000:g} kHz" if speed else "")))
         options = {"device": f"/dev/{path.name}"}
         yield Found(f"i2c{number}", "i2c", options, about, _access(path))
 

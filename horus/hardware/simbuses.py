@@ -54,15 +54,27 @@ class PtyConfig(BusConfig):
     baudrate: int = option(115_200, unit="bit/s", low=50, high=12_000_000)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModbusPtyConfig(PtyConfig):
+    """Where a simulated Modbus line is: as a serial port."""
+
+
 #: Kinds of simulated bus by name.
 KINDS: Mapping[str, type[BusConfig]] = {
     "udp": SimCanConfig,
     "unix": UnixCanConfig,
     "i2c_socket": UnixI2cConfig,
     "pty": PtyConfig,
+    "modbus_pty": ModbusPtyConfig,
 }
 #: What each of them is, in the words of `horus.hal.maps.DeviceMap.bus_kind`.
-KIND_OF = {"udp": "can", "unix": "can", "i2c_socket": "i2c", "pty": "serial"}
+KIND_OF = {
+    "udp": "can",
+    "unix": "can",
+    "i2c_socket": "i2c",
+    "pty": "serial",
+    "modbus_pty": "modbus",
+}
 #: In a bus's folder: the file that names its pty.
 PTY_FILE = "pty"
 
@@ -98,6 +110,10 @@ def _open_pty(name: str, config: PtyConfig, folder: Path) -> Bus:
     except OSError as error:
         text = f"the simulated port is not there: {error}"
         raise DeviceFault(FaultKind.ABSENT, text, bus=name) from None
+    if isinstance(config, ModbusPtyConfig):
+        from horus.hal.backends.modbus_rtu import ModbusRtu, ModbusRtuConfig
+
+        return ModbusRtu(name, ModbusRtuConfig(device=path, baudrate=config.baudrate))
     return SerialPort(name, SerialPortConfig(device=path, baudrate=config.baudrate))
 
 
@@ -118,6 +134,8 @@ def bus_config(kind: str, bus: str, baudrate: int = 115_200) -> BusConfig:
         return can_config(bus)
     if kind == "serial":
         return PtyConfig(bus=bus, baudrate=baudrate)
+    if kind == "modbus":
+        return ModbusPtyConfig(bus=bus, baudrate=baudrate)
     return UnixI2cConfig(bus=bus)
 
 

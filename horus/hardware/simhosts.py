@@ -10,6 +10,7 @@ from horus.hal.ptyserial import PtyPort
 from horus.hal.sim import Sim
 from horus.hal.simcan import CanSim, CanSimHost
 from horus.hal.simi2c import RegisterSim, SimI2cBus
+from horus.hal.simmodbus import ModbusSim, ModbusSimHost
 from horus.hal.simserial import SerialSim, SerialSimHost
 from horus.hal.unixi2c import I2cSimHost
 from horus.hardware import simbuses
@@ -77,6 +78,11 @@ class OpenSimulation:
             self._close.append(port.close)
             simbuses.offer_pty(root.name, port.path)
             self.host = SerialSimHost(port, _all(self.twins, SerialSim))
+        elif kind == "modbus":
+            port = PtyPort()
+            self._close.append(port.close)
+            simbuses.offer_pty(root.name, port.path)
+            self.host = ModbusSimHost(port, _all(self.twins, ModbusSim))
         else:
             self.step = 0.02
             buses = i2c_tree(tree, devices, self.twins)

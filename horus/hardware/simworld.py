@@ -11,6 +11,7 @@ from horus.errors import ConfigError
 from horus.hal.localcan import CanWire
 from horus.hal.sim import Sim
 from horus.hal.simcan import CanSimHost
+from horus.hal.simmodbus import SimModbusBus
 from horus.hal.simserial import LocalSerial
 from horus.hardware import topics
 from horus.hardware.buses import BusHandle, branch_bus
@@ -21,7 +22,7 @@ from horus.scheduler.clock import SimClock
 
 #: Least steps a second of twins, beside those in which somebody speaks to them.
 LEAST = 50.0
-#: Steps of a CAN bus's twins for each tick of the fastest driver on it.
+#: Steps of a CAN bus's twins for each sample of the fastest device on it.
 CAN_STEPS = 2
 TRUTH = 20.0  # Hz
 
@@ -64,13 +65,19 @@ class SimWorld:
         if root.backend.kind == "can":
             wire = CanWire(root.name, now)
             host = CanSimHost(wire.open(), mine, now)
-            fastest = max(max(d.config.rate, d.driver.calls(d.config)) for d in devices)
+            fastest = max(device.config.rate for device in devices)
             self._every(max(LEAST, CAN_STEPS * fastest), host.step)
             self._handle(root, wire.open)
         elif root.backend.kind == "serial":
             port = LocalSerial(mine, root.name, now, self.clock.sleep)
             self._every(LEAST, port.host.step)
             self._handle(root, lambda: port)
+        elif root.backend.kind == "modbus":
+            line = SimModbusBus(root.name, now, self.clock.sleep)
+            for twin in mine:
+                line.attach(twin)
+            self._every(LEAST, lambda: [twin.advance(now()) for twin in mine])
+            self._handle(root, lambda: line)
         elif root.backend.kind == "i2c":
             buses = i2c_tree(tree, devices, twins, clock=now, sleep=self.clock.sleep)
             self._every(LEAST, lambda: [twin.advance(now()) for twin in mine])

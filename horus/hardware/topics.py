@@ -8,6 +8,7 @@
 | ``<name>.<output>`` | what that `output` method returns | a device with a second source |
 | ``<name>.status`` | `DeviceStatus` | every device: at a change, and once a second |
 | ``sim.<name>`` | dict: the twin's true state | every simulated device, 20 times a second |
+| ``estop`` | `EmergencyStop` | anybody, to everything that moves: see `horus.hardware.estop` |
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ on an I2C bus.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -45,7 +45,7 @@ class Ear(Protocol):
 
 
 class _CanEar(CanBus):
-    def __init__(self) -> None:
+    def __init__(self, echoes: Collection[Any]) -> None:
         self.heard: list[Any] = []
 
     def send(self, frame: CanFrame) -> None:
@@ -62,21 +62,22 @@ class _CanEar(CanBus):
 
 
 class _I2cEar(I2cBus):
-    def __init__(self) -> None:
+    def __init__(self, echoes: Collection[Any]) -> None:
         self.heard: list[Any] = []
+        self._echoes = echoes
 
     def transfer(self, address: int, write: bytes, read: int = 0) -> bytes:
-        if read:
+        if read and (address not in self._echoes or not write):
             _refuse()
         self.heard.append(I2cWrite(address, bytes(write)))
-        return b""
+        return bytes(write[-1:]) * read
 
     def close(self) -> None:
         pass
 
 
 class _SerialEar(SerialBus):
-    def __init__(self) -> None:
+    def __init__(self, echoes: Collection[Any]) -> None:
         self.heard: list[Any] = []
 
     def write(self, data: bytes) -> None:
@@ -99,9 +100,17 @@ _EARS: Mapping[str, type[Any]] = {"can": _CanEar, "i2c": _I2cEar, "serial": _Ser
 KINDS = tuple(_EARS)
 
 
-def ear(kind: str) -> Any:
-    """Return a listening bus of a kind, with what it ``heard``; a `KeyError` for another kind."""
-    return _EARS[kind]()
+def ear(kind: str, echoes: Collection[Any] = ()) -> Any:
+    """Return a listening bus of a kind, with what it ``heard``; a `KeyError` for another kind.
+
+    At addresses in ``echoes`` are multiplexers, which show what was written to them.
+    """
+    return _EARS[kind](echoes)
+
+
+def station(word: Word) -> int:
+    """Return the I2C address that a word is for; 0 on a bus where the word itself tells."""
+    return word.address if isinstance(word, I2cWrite) else 0
 
 
 def packed(word: Word) -> dict[str, Any]:

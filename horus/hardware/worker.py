@@ -40,6 +40,7 @@ class Buses:
     def __init__(self, tree: Sequence[BusEntry], mock: bool) -> None:
         self.handles: dict[str, BusHandle] = {}
         self.addresses: dict[str, BusAddress] = {}
+        self.branches = tuple(tree[1:])
         for entry in tree:
             self._add(entry, mock)
 
@@ -51,7 +52,7 @@ class Buses:
                 entry.name, lambda: branch_bus(entry, parent), claims=claims
             )
             address = self.addresses[entry.parent]
-            self.addresses[entry.name] = replace(address, branches=(*address.branches, entry))
+            self.addresses[entry.name] = replace(address, branches=self.branches)
             return
         address = BusAddress(entry.name, entry.use, entry.config)
         if mock:

@@ -13,7 +13,7 @@ from horus.errors import did_you_mean
 
 __all__ = ["ArgumentError", "Signature"]
 
-_WORDS = {int: "whole number", float: "number", bool: "true or false", str: "text"}
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 class ArgumentError(ValueError):
@@ -58,7 +58,7 @@ class Signature:
         }
 
     def text(self) -> str:
-        """Return the parameters in words: ``samples: whole number = 200``."""
+        """Return the parameters in words: ``samples: a whole number = 200``."""
         return ", ".join(
             f"{a['name']}: {a['type']}"
             + (f" ({a['unit']})" if a["unit"] else "")
@@ -96,7 +96,8 @@ def _words(hint: Any) -> str:
         elif get_origin(kind) in (tuple, list):
             inner = [a for a in get_args(kind) if a is not ...]
             many = "list of" if ... in get_args(kind) or get_origin(kind) is list else len(inner)
-            words.append(f"{many} {_words(inner[0])}s" if inner else "list")
+            one = _words(inner[0]).removeprefix("a ") if inner else ""
+            words.append(f"{many} {one}s" if inner else "list")
         elif kind is not type(None):
             words.append(_WORDS.get(kind, "anything" if kind is Any else str(kind)))
     return " or ".join(words)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from horus.clock import now_ns
+from horus.errors import HorusError
 from horus.node.info import NodeState
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ class Task:
         if self.node.is_actuator:
             try:
                 self.node.safe()
+            except HorusError as error:  # it says what was wrong, to which device
+                self.node.log_error(f"could not be made safe: {error}")
             except BaseException as error:
                 self.log_error("safe() raised", error)
 

@@ -13,6 +13,7 @@ from horus.hal.driver import Actuator, Driver
 from horus.hal.localcan import CanWire
 from horus.hal.simcan import CanSimHost
 from horus.hal.simi2c import SimI2cBus
+from horus.hal.simmodbus import SimModbusBus
 from horus.hal.simserial import LocalSerial
 from horus.hardware import topics
 from horus.hardware.actuator import ActuatorNode
@@ -122,6 +123,11 @@ class Bench:
         elif driver.map_type.bus_kind == "serial":
             port = LocalSerial(twins, "bus0", now, clock.sleep)
             self.bus = BusHandle("bus0", lambda: port, now)
+        elif driver.map_type.bus_kind == "modbus":
+            line = SimModbusBus("bus0", now, clock.sleep)
+            for one in twins:
+                line.attach(one)
+            self.bus = BusHandle("bus0", lambda: line, now)
         else:
             i2c = SimI2cBus("bus0", now, clock.sleep)
             for one in twins:

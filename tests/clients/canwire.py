@@ -1,32 +1,26 @@
-"""A CAN twin on a multicast bus, alive in real time, for other people's CAN programs."""
+"""A CAN twin on a bus of this process, alive in real time, for other people's CAN programs."""
 
-import socket
+import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
+from horus.hal import CanSimHost
+from horus.hal.backends.any_can import AnyCan, AnyCanConfig
 
-from horus.hal import CanSimHost, DeviceFault
-from horus.hal.backends.sim_can import GROUP, SimCan, SimCanConfig
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("", 0))
-        port: int = probe.getsockname()[1]
-        return port
+_numbers = itertools.count()
 
 
 @contextmanager
 def alive(twin: Any) -> Iterator[dict[str, Any]]:
-    """Keep a twin alive on a bus; yield python-can's options of that bus."""
-    port = free_port()
-    try:
-        bus = SimCan("can0", SimCanConfig(port=port))
-    except DeviceFault as fault:
-        pytest.skip(str(fault))
+    """Keep a twin alive on a bus; yield python-can's options of that bus.
+
+    The bus is python-can's own: it does not deliver a program's frames to itself, unlike multicast,
+    where the canopen package takes its own PDOs for those of a node.
+    """
+    channel = f"clients-{next(_numbers)}"
+    bus = AnyCan("can0", AnyCanConfig(interface="virtual", channel=channel))
     host, stop = CanSimHost(bus, [twin]), threading.Event()
 
     def run() -> None:
@@ -36,13 +30,7 @@ def alive(twin: Any) -> Iterator[dict[str, Any]]:
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        yield {
-            "interface": "udp_multicast",
-            "channel": GROUP,
-            "port": port,
-            "hop_limit": 0,
-            "receive_own_messages": False,  # canopen takes its own PDOs for a node's
-        }
+        yield {"interface": "virtual", "channel": channel}
     finally:
         stop.set()
         thread.join()

@@ -44,7 +44,7 @@ def test_speeds_of_both_motors(board: Any) -> None:
             break
         assert time.monotonic() < deadline, speeds
     assert two[2] == 1  # backward
-    counts = board.ReadEncoders(0x80)
+    counts = board.GetEncoders(0x80)
     assert counts[0] and counts[1] > 0
     assert board.DutyM1(0x80, 0)
 

@@ -72,8 +72,8 @@ def test_it_turns_the_motor_and_reads_what_it_does(bus: Any, twin: Any) -> None:
         assert found["Vel_Estimate"] == pytest.approx(2.0, abs=0.1)
         found = await driver.get_bus_voltage_current()
         assert found["Bus_Voltage"] == pytest.approx(24.0)
-        found = await driver.get_temperature()
-        assert found["FET_Temperature"] == pytest.approx(25.0, abs=5.0)
+        found = await driver.get_iq()
+        assert 0.0 < found["Iq_Measured"] < 20.0
         await driver.set_axis_state("IDLE")
         await until(lambda: twin.truth()["at_rest"])
 

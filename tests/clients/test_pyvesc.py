@@ -1,5 +1,6 @@
 """The package pyvesc-fix against the VESC twin, over a pseudo-terminal."""
 
+import importlib
 import importlib.util
 import sys
 import time
@@ -16,16 +17,31 @@ if importlib.util.find_spec("pyvesc_fix") is None:
     pytest.skip("pyvesc-fix is not installed", allow_module_level=True)
 
 
+class Names:
+    """The names of several modules as attributes of one object."""
+
+    def __init__(self, *modules: Any) -> None:
+        for module in modules:
+            vars(self).update(vars(module))
+
+
 @pytest.fixture(scope="module")
 def pyvesc() -> Iterator[Any]:
     """The package, which imports itself by the name of the one it was forked from."""
-    spec = importlib.util.find_spec("pyvesc_fix")
+    found = importlib.util.find_spec("pyvesc_fix")
+    assert found is not None and found.origin is not None
+    spec = importlib.util.spec_from_file_location(
+        "pyvesc", found.origin, submodule_search_locations=found.submodule_search_locations
+    )
     assert spec is not None and spec.loader is not None
     package = importlib.util.module_from_spec(spec)
     sys.modules["pyvesc"] = package
     try:
         spec.loader.exec_module(package)
-        yield package
+        yield Names(
+            importlib.import_module("pyvesc.VESC.messages"),
+            importlib.import_module("pyvesc.protocol.interface"),
+        )
     finally:
         for name in [name for name in sys.modules if name.partition(".")[0] == "pyvesc"]:
             del sys.modules[name]

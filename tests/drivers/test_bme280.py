@@ -5,6 +5,7 @@ import struct
 from typing import Any
 
 import pytest
+from horus_drivers.env._compensation import compensate_humidity
 from horus_drivers.env.bme280 import (
     Bme280,
     Bme280Config,
@@ -12,7 +13,6 @@ from horus_drivers.env.bme280 import (
     Bmp280,
     Bmp280Config,
     Bmp280Sim,
-    compensate_humidity,
 )
 
 from horus.hal import DeviceFault, FaultKind, I2cBus, I2cLink, SimI2cBus

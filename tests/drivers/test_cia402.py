@@ -5,7 +5,8 @@ import struct
 from typing import Any
 
 import pytest
-from horus_drivers.motor.cia402 import Cia402, state_of
+from horus_drivers.motor._cia402 import state_of
+from horus_drivers.motor.cia402 import Cia402
 
 from horus.hal import CanFrame, CommandRefused, DeviceFault, FaultKind
 from horus.msgs import ControlMode, MotorCommand
@@ -350,6 +351,21 @@ def test_the_twin_stops_when_the_masters_heartbeat_is_lost(bench: TwinBench) -> 
     bench.send(0x205, "0000")
     bench.send(0x205, "8000")
     assert bench.twin.truth()["state"] == "switch on disabled"
+
+
+def test_the_twin_brakes_when_the_heartbeat_is_lost_if_told_so(bench: TwinBench) -> None:
+    sdo(bench, "23 1610 01 FA007F00")
+    sdo(bench, "2B 0760 00 03000000")
+    enable(bench)
+    sdo(bench, "23 FF60 00 10270000")
+    for _ in range(20):
+        bench.send(0x77F, "05")
+        bench.run(0.05)
+    bench.run(0.22)
+    assert bench.twin.truth()["state"] == "quick stop"
+    bench.run(1.0)
+    assert bench.twin.truth()["state"] == "switch on disabled"
+    assert bench.twin.truth()["at_rest"]
 
 
 def test_a_reset_of_the_node_forgets_everything(bench: TwinBench) -> None:

@@ -93,8 +93,8 @@ def test_an_error_is_named(wire: Wire, state: str, text: str) -> None:
 def test_silence_is_stale(wire: Wire) -> None:
     wire.give(FEEDBACK)
     wire.driver.read()
-    wire.clock.advance(0.4)
-    with pytest.raises(DeviceFault, match="no feedback for 0.40 s"):
+    wire.clock.advance(0.6)
+    with pytest.raises(DeviceFault, match="no feedback for 0.60 s"):
         wire.driver.read()
 
 

@@ -470,7 +470,7 @@ def test_no_wrong_value_is_ever_delivered(clock: Any, fault: str, share: float) 
     bench.run(0.1)
     getattr(bench.twin, fault)(share)
     delivered = 0
-    for _ in range(500):
+    for _ in range(250):
         clock.advance(0.02)
         begun = clock.monotonic_ns()
         try:
@@ -482,4 +482,4 @@ def test_no_wrong_value_is_ever_delivered(clock: Any, fault: str, share: float) 
         delivered += 1
         assert list(state.position) == pytest.approx([0.5, -1.25, 2.5], abs=2e-3)
         assert list(state.velocity) == [0.0, 0.0, 0.0]
-    assert delivered > 350
+    assert delivered > 175

@@ -16,11 +16,29 @@ INFO = bytes.fromhex("A55A1400000004 28180104".replace(" ", "")) + SERIAL
 GOOD = bytes.fromhex("A55A0300000006000000")
 ERROR = bytes.fromhex("A55A0300000006020180")
 SCANNING = bytes.fromhex("A55A0500004081")
+EXPRESS = bytes.fromhex("A55A5400004082")
+START_EXPRESS = bytes.fromhex("A58205000000000022")
 
 
 def node(degrees: float, metres: float, first: bool = False, quality: int = 15) -> bytes:
     head = quality << 2 | (0b01 if first else 0b10)
     return struct.pack("<BHH", head, round(degrees * 64) << 1 | 1, round(metres * 4000))
+
+
+def capsule(degrees: float, metres: float = 1.0, first: bool = False, back: int = 0) -> bytes:
+    """Return an express packet: 32 rays from an angle on, each ``back`` eighths of a degree less."""
+    angle = round(degrees * 64) | (0x8000 if first else 0)
+    ray = round(metres * 1000) << 2 | back >> 4
+    body = struct.pack("<H", angle) + struct.pack("<HHB", ray, ray, (back & 15) * 17) * 16
+    check = 0
+    for byte in body:
+        check ^= byte
+    return bytes((0xA0 | check & 15, 0x50 | check >> 4)) + body
+
+
+def capsules(metres: float = 1.0) -> bytes:
+    """Return a turn of express packets, 30 degrees each."""
+    return b"".join(capsule(a, metres) for a in range(0, 360, 30))
 
 
 def turn(metres: float = 1.0) -> bytes:
@@ -37,6 +55,7 @@ class Scanner(SerialBus):
         self.incoming = b""
         self.written: list[bytes] = []
         self.answers = {b"\xa5\x50": INFO, b"\xa5\x52": GOOD, b"\xa5\x20": SCANNING}
+        self.answers[START_EXPRESS] = EXPRESS
         self.streaming = False
 
     def write(self, data: bytes) -> None:
@@ -62,7 +81,7 @@ class Bench:
         self.clock = clock
         self.wire = Scanner(clock)
         self.link = SerialLink(self.wire, 0, "lidar", clock.monotonic_ns)
-        self.driver = Rplidar(RplidarConfig(**options), self.link)
+        self.driver = Rplidar(RplidarConfig(**{"scan": "standard", **options}), self.link)
 
     def hear(self, data: bytes) -> LaserScan | None:
         self.clock.advance(0.1)
@@ -97,6 +116,16 @@ def test_the_set_up_sends_these_bytes(bench: Bench) -> None:
         "a5f0029402c1",  # the motor's PWM: 660, as published
         "a520",  # scan
     ]
+
+
+def test_a_scanner_that_does_not_start_is_a_fault_that_names_the_other_kind(clock: Any) -> None:
+    bench = Bench(clock, scan="express")
+    del bench.wire.answers[START_EXPRESS]
+    with pytest.raises(DeviceFault, match="firmware may be too old: scan: standard") as info:
+        for pause in bench.driver.configure():
+            clock.advance(pause)
+    assert info.value.kind is FaultKind.TIMEOUT
+    assert bench.wire.written[-1] == START_EXPRESS
 
 
 def test_the_motor_follows_the_rate(clock: Any) -> None:
@@ -199,6 +228,57 @@ def test_an_angle_out_of_the_order_is_left_out(bench: Bench) -> None:
     assert 9.0 not in list(scan.ranges)
 
 
+# the express scan ---------------------------------------------------------------------------------
+
+
+def test_express_packets_in_si_units(clock: Any) -> None:
+    bench = Bench(clock, scan="express", rays=36)
+    for pause in bench.driver.configure():
+        clock.advance(pause)
+    bench.hear(capsule(0, first=True) + capsules()[84:] + capsules())
+    bench.hear(capsules(2.0))
+    scan = bench.hear(capsules(3.0))
+    assert scan is not None
+    # a packet's angles are known with the next one: a turn ends one packet into the next
+    assert list(scan.ranges) == pytest.approx([2.0] * 36)
+    assert set(scan.intensities) == {0.0}
+
+
+def test_each_ray_is_an_offset_before_its_even_place(clock: Any) -> None:
+    """0x13 eighths of a degree are 2.375: the high two bits stand below the distance."""
+    bench = Bench(clock, scan="express", rays=360)
+    found = []
+    bench.driver.sweep.add = lambda *ray: found.append(ray)  # type: ignore[method-assign,assignment,return-value,func-returns-value]
+    bench.hear(capsule(0) + capsule(30) + capsule(60, back=0x13) + capsule(90))
+    assert [ray[0] for ray in found[:32]] == pytest.approx([30 + 30 * i / 32 for i in range(32)])
+    offset = [60 + 30 * i / 32 - 2.375 for i in range(32)]
+    assert [ray[0] for ray in found[32:]] == pytest.approx(offset)
+    assert {ray[1] for ray in found} == {1.0}
+
+
+@pytest.mark.parametrize("size", [1, 10, 83, 85])
+def test_express_packets_in_pieces_of_any_size(clock: Any, size: int) -> None:
+    bench = Bench(clock, scan="express", rays=36)
+    stream = EXPRESS + capsules() + capsules() + capsules(2.0) + capsules(3.0) + capsule(0)
+    found = [bench.hear(stream[at : at + size]) for at in range(0, len(stream), size)]
+    scans = [scan for scan in found if scan is not None]
+    assert list(scans[-1].ranges) == pytest.approx([2.0] * 36)
+
+
+def test_damaged_and_lost_express_packets_cost_rays_and_none_is_wrong(clock: Any) -> None:
+    bench = Bench(clock, scan="express", rays=36)
+    bench.hear(capsules() * 3)
+    for place in range(2, 900, 23):
+        damaged = bytearray(capsules())
+        damaged[place] ^= 1 << place % 8
+        if place % 2:
+            del damaged[place]
+        bench.hear(bytes(damaged))
+        scan = bench.hear(capsules())
+        assert scan is None or {v for v in scan.ranges if not math.isnan(v)} == {1.0}
+    assert bench.link.errors > 0
+
+
 # the twin, seen from the port ---------------------------------------------------------------------
 
 
@@ -260,11 +340,32 @@ def test_the_twin_with_an_error_does_not_scan(clock: Any) -> None:
     assert bench.ask("A520") == b""
 
 
-def test_the_driver_sees_the_room_of_the_twin(clock: Any) -> None:
+def test_the_twins_express_packets_are_as_described(clock: Any) -> None:
+    bench = TwinBench(clock)
+    assert bench.ask(START_EXPRESS.hex()) == EXPRESS
+    bench.ask("A5F0029402C1")
+    bench.after(2.0)
+    data = bench.after(1.0)
+    assert len(data) % 84 == 0
+    packets = [data[at : at + 84] for at in range(0, len(data), 84)]
+    assert len(packets) == pytest.approx(125, abs=3)
+    for packet in packets:
+        check = 0
+        for byte in packet[2:]:
+            check ^= byte
+        assert packet[:2] == bytes((0xA0 | check & 15, 0x50 | check >> 4))
+    angles = [int.from_bytes(p[2:4], "little") / 64 for p in packets]
+    steps = [(b - a) % 360 for a, b in zip(angles, angles[1:], strict=False)]
+    assert steps == pytest.approx([28.8] * len(steps), abs=1.0)
+
+
+@pytest.mark.parametrize("scan_kind", ["standard", "express"])
+def test_the_driver_sees_the_room_of_the_twin(clock: Any, scan_kind: Any) -> None:
     bench = TwinBench(clock, noise=0.0, missing=0.0)
     bench.twin.stimulate("room", [6.0, 4.0])
     bench.twin.stimulate("pose", [1.0, -0.5, math.pi / 2])
-    driver = Rplidar(RplidarConfig(), SerialLink(bench.port, 0, "lidar", clock.monotonic_ns))
+    config = RplidarConfig(scan=scan_kind)
+    driver = Rplidar(config, SerialLink(bench.port, 0, "lidar", clock.monotonic_ns))
     while not driver.probe():
         clock.advance(0.1)
     for pause in driver.configure():

@@ -181,10 +181,10 @@ def test_a_server_that_has_ended_is_no_server():
     ("arguments", "text"),
     [
         (("ad",), r"no method 'ad' \(did you mean 'add'\?\)"),
-        (("add",), "missing a required argument: 'a'; it takes a: number, b: number = 1.0"),
-        (("add", "one"), "a must be number, not 'one'"),
-        (("add", True), "a must be number, not True"),
-        (("add", float("nan")), "a must be number, not nan"),
+        (("add",), "missing a required argument: 'a'; it takes a: a number, b: a number = 1.0"),
+        (("add", "one"), "a must be a number, not 'one'"),
+        (("add", True), "a must be a number, not True"),
+        (("add", float("nan")), "a must be a number, not nan"),
         (("add", 1, 2, 3), "too many positional arguments"),
         (("refuse",), "^it.refuse: the lid is open$"),
     ],
@@ -245,7 +245,7 @@ def test_methods_of_a_class_are_called_as_the_server_says():
         assert describe("dev")["methods"]["turn"] == {
             "doc": "Turn it.",
             "arguments": [
-                {"name": "angle", "type": "number", "unit": "rad"},
+                {"name": "angle", "type": "a number", "unit": "rad"},
                 {"name": "way", "type": "cw or ccw", "unit": "", "default": "'cw'"},
             ],
         }

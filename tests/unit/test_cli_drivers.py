@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from horus.cli.drivers import BEGIN, END
+from horus.cli import readme
 from horus.cli.main import main
-from horus.plugins import drivers
+from horus.plugins import buses, drivers
 
 ROOT = Path(__file__).parents[2]
+BEGIN, END = readme.marks("drivers")
 
 
 def test_the_table_names_every_driver_with_its_device_its_bus_and_its_topics(
@@ -98,13 +99,13 @@ def test_only_the_drivers_of_one_package(install: Any, capsys: pytest.CaptureFix
 def test_a_table_in_a_readme_is_checked_and_renewed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"# Mine\n\n{BEGIN}\nold\n{END}\n\nThe end.\n")
-    assert main(["drivers", "--check", str(readme)]) == 1
-    assert f"run horus drivers --format md --write {readme}" in capsys.readouterr().err
-    assert main(["drivers", "--format", "md", "--write", str(readme)]) == 0
-    assert main(["drivers", "--check", str(readme)]) == 0
-    text = readme.read_text()
+    file = tmp_path / "README.md"
+    file.write_text(f"# Mine\n\n{BEGIN}\nold\n{END}\n\nThe end.\n")
+    assert main(["drivers", "--check", str(file)]) == 1
+    assert f"run horus drivers --write {file}" in capsys.readouterr().err
+    assert main(["drivers", "--write", str(file)]) == 0
+    assert main(["drivers", "--check", str(file)]) == 0
+    text = file.read_text()
     assert text.startswith(
         f"# Mine\n\n{BEGIN}\n| `use:` | device | bus | topics |\n|---|---|---|---|\n"
     )
@@ -115,14 +116,63 @@ def test_a_table_in_a_readme_is_checked_and_renewed(
 def test_a_readme_without_a_place_for_the_table_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text("# Mine\n")
-    assert main(["drivers", "--write", str(readme)]) == 1
+    file = tmp_path / "README.md"
+    file.write_text("# Mine\n")
+    assert main(["drivers", "--write", str(file)]) == 1
     assert BEGIN in capsys.readouterr().err
-    assert readme.read_text() == "# Mine\n"
+    assert file.read_text() == "# Mine\n"
 
 
-def test_the_table_in_our_own_readme_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["drivers", "--check", str(ROOT / "drivers/README.md")]) == 0, (
-        capsys.readouterr().err
+@pytest.mark.parametrize("what", ["drivers", "buses"])
+def test_the_tables_in_our_own_readme_are_up_to_date(
+    what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main([what, "--check", str(ROOT / "drivers/README.md")])
+    assert status == 0, capsys.readouterr().err
+
+
+def test_the_kinds_of_bus_are_listed_with_their_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["buses"]) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split() == ["USE", "BUS", "WHAT", "OPTIONS"]
+    assert [row.split()[0] for row in rows] == sorted(buses())
+    (can,) = [row for row in rows if row.startswith("socketcan ")]
+    assert "channel, bitrate, fd" in can
+
+
+@pytest.mark.parametrize("use", sorted(buses()))
+def test_all_about_one_kind_of_bus_says_how_to_use_it(
+    use: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["buses", use]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"{use}: ")
+    assert "\noptions:\n" in text
+    assert f"{{use: {use}" in text
+
+
+def test_an_unknown_kind_of_bus_is_answered_with_the_nearest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["buses", "socketcn"]) == 2
+    assert capsys.readouterr().err == (
+        "horus buses: no kind of bus is called 'socketcn' (did you mean 'socketcan'?)\n"
     )
+
+
+def test_a_kind_of_bus_that_cannot_be_used_is_a_row_and_says_why(
+    install: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("mine", "my-package", horus_buses={"mine": "no_such_module_here:X"})
+    assert main(["buses"]) == 1
+    found = capsys.readouterr()
+    assert "cannot be used" in found.out
+    assert "bus mine (no_such_module_here:X, plugin mine of my-package 1.0)" in found.err
+    assert main(["buses", "mine"]) == 1
+
+
+def test_kinds_of_bus_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["buses", "i2c", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["bus"] == "I2C"
+    assert found["options"]["device"]["required"] is True

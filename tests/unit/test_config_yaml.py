@@ -88,7 +88,8 @@ def test_five_faults_are_reported_at_once_each_with_its_line(folder: Path) -> No
         f"horus.yaml:2: nodes: no file matches 'nods/*.py' in {folder}",
         "horus.yaml:9: hardware.imu.acel_range: unknown option (did you mean accel_range?)",
         "horus.yaml:10: hardware.wheel.use: unknown driver odriv (did you mean odrive?); "
-        "`horus drivers` lists those that are installed; if a package brings it, install that (pip install <package>)",
+        "`horus drivers` lists those that are installed; if a package brings it, install that "
+        "(pip install <package>)",
         "horus.yaml:10: hardware.wheel.bus: unknown bus can0; known: i2c1",
         "horus.yaml:11: hardware.other: use is missing: the driver, such as mpu6050",
     ]
@@ -109,7 +110,7 @@ MOTOR = "buses: {can0: {use: socketcan, channel: can0}}\nhardware:\n  m: "
         ("hardware: 7", "horus.yaml:1: hardware: must be a mapping of names, not 7"),
         ("hardware:\n  a b: {}", "horus.yaml:2: hardware.a b: a name is a letter, then letters"),
         ("hardware:\n  imu: mpu6050", "horus.yaml:2: hardware.imu: must be a mapping with use:"),
-        ("buses:\n  x: {}", "horus.yaml:2: buses.x: use is missing: one of i2c, "),
+        ("buses:\n  x: {}", "horus.yaml:2: buses.x: use is missing: one of "),
         ("buses:\n  x:\n", "horus.yaml:2: buses.x: is empty: it needs use:"),
         ("buses:\n  x: {use: i2x}", "horus.yaml:2: buses.x.use: unknown kind of bus i2x (did you"),
         ("buses:\n  x: {use: [i2c]}", "horus.yaml:2: buses.x.use: must be a word, not ['i2c']"),
@@ -254,3 +255,86 @@ def test_preflight_names_every_missing_bus_with_its_cure(folder: Path) -> None:
     assert "modprobe i2c-dev" in first
     assert second.startswith("can0: the CAN interface nocan9 does not exist")
     assert "sudo ip link set nocan9 up type can bitrate 250000" in second
+
+
+BUSES = """\
+buses:
+  i2c1: {use: i2c, device: /dev/i2c-1}
+  left: {use: tca9548a, parent: i2c1, address: 0x70, channel: 2}
+  right: {use: tca9548a, parent: i2c1, address: 0x70, channel: 3}
+  uart: {use: serial, device: /dev/ttyUSB0}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            "hardware:\n  a: {use: mpu6050, bus: left}\n  b: {use: mpu6050, bus: left}",
+            "horus.yaml:8: hardware.b: address 0x68 on left is already that of a (line 7)",
+        ),
+        (
+            "hardware:\n  a: {use: mpu6050, bus: i2c1}\n  b: {use: mpu6050, bus: left}",
+            "horus.yaml:8: hardware.b: address 0x68 on left is already that of a (line 7)",
+        ),
+        (
+            "hardware:\n  a: {use: pca9685, bus: right, address: 0x70}",
+            "horus.yaml:7: hardware.a: address 0x70 on right is already that of the tca9548a of "
+            "left (line 3)",
+        ),
+        (
+            "  twice: {use: tca9548a, parent: i2c1, address: 0x70, channel: 3}",
+            "horus.yaml:6: buses.twice: channel 3 of the tca9548a 0x70 on i2c1 is already the bus "
+            "right (line 4)",
+        ),
+        (
+            "  ring: {use: tca9548a, parent: ring, address: 0x71, channel: 0}",
+            "horus.yaml:6: buses.ring.parent: ring hangs from itself",
+        ),
+        (
+            "  deep: {use: tca9548a, parent: lefd, address: 0x71, channel: 0}",
+            "horus.yaml:6: buses.deep.parent: unknown bus lefd (did you mean left?)",
+        ),
+        (
+            "  odd: {use: tca9548a, parent: uart, address: 0x71, channel: 0}",
+            "horus.yaml:6: buses.odd.parent: uart is a serial port, odd an I2C bus",
+        ),
+        (
+            "  uart2: {use: serial, device: /dev/ttyUSB0, baudrate: 9600}",
+            "horus.yaml:6: buses.uart2: /dev/ttyUSB0 is already the bus uart (line 5): put the "
+            "devices of both on one of them",
+        ),
+        (
+            "hardware:\n  scan: {use: ld06, bus: uart}",
+            "horus.yaml:7: hardware.scan: ld06 speaks 230400 bit/s, but uart (line 5) is set to "
+            "115200: write baudrate: 230400 there",
+        ),
+        (
+            "hardware:\n  a: {use: nmea, bus: uart}\n  b: {use: tfmini, bus: uart}",
+            "horus.yaml:8: hardware.b: uart already carries a (line 7), and nmea needs a port of "
+            "its own",
+        ),
+        (
+            "hardware:\n  a: {use: dynamixel, bus: uart, ids: [1, 2]}\n"
+            "  b: {use: dynamixel, bus: uart, ids: [2, 3]}",
+            "horus.yaml:8: hardware.b: ids 2 on uart is already that of a (line 7)",
+        ),
+        (
+            "hardware:\n  a: {use: odrive, bus: uart, node: 1}",
+            "horus.yaml:7: hardware.a.bus: uart is a serial port, but odrive is on a CAN bus",
+        ),
+        (
+            'hardware:\n  a: {use: ina219, bus: i2c1, mount: "+x +y +z"}',
+            "horus.yaml:7: hardware.a.mount: ina219 measures nothing that has a direction",
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_a_fault(folder: Path, text: str, fault: str) -> None:
+    assert fault in faults(folder, BUSES + text)
+
+
+def test_one_address_may_be_behind_two_channels(folder: Path) -> None:
+    text = BUSES + "hardware:\n  a: {use: mpu6050, bus: left}\n  b: {use: mpu6050, bus: right}"
+    robot = load(write(folder, text))
+    assert [bus.name for bus in robot.tree("i2c1")] == ["i2c1", "left", "right"]
+    assert [plan.name for plan in processes(robot)] == ["i2c1"]

@@ -1,11 +1,25 @@
 """CAN frames, frame maps, and many links on one bus."""
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pytest
 
-from horus.hal import CanFrame, CanHub, CanLink, CanMap, Command, DeviceFault, FaultKind, Report
-from horus.hal.can import ERROR_BUS_OFF
+from horus.hal import (
+    CanFrame,
+    CanHub,
+    CanLink,
+    CanMap,
+    CanSim,
+    Command,
+    DeviceFault,
+    DriverConfig,
+    FaultKind,
+    Report,
+)
+from horus.hal.can import ERROR_BUS_OFF, ERROR_RESTARTED
+from horus.hal.canlink import Inbox
+from horus.hal.layouts import Constant
 from horus.hal.localcan import CanWire
 
 
@@ -161,3 +175,157 @@ def test_other_error_frames_are_counted_and_harmless(bench: Bench) -> None:
 def test_values_that_do_not_fit_name_the_command(bench: Bench) -> None:
     with pytest.raises(ValueError, match="go"):
         bench.map.go.send(-1, 0.0)
+
+
+# frames that share an id, FD, twins ---------------------------------------------------------------
+
+
+class Answer(NamedTuple):
+    node: int
+    value: int
+
+
+class Bus(CanMap):
+    """Motors that all report to their master's id, and begin with their own."""
+
+    extended = True
+    stop = Command(0x00, Constant("FFFD"))
+    go = Command(0x00, "<H")
+    answer = Report(0x700, "<BB", Answer, when=lambda data, node: data[:1] == bytes([node]))
+    long = Report(0x700, "<BBH", lambda *v: v, when=lambda d, node: len(d) > 2 and d[0] == node)
+
+    @classmethod
+    def can_id(cls, station: int, command: int) -> int:
+        return command or station
+
+
+class Fd(CanMap):
+    fd = True
+    padding = 0x50
+    query = Command(0x00, "9s")
+
+    @classmethod
+    def can_id(cls, station: int, command: int) -> int:
+        return station
+
+
+def test_reports_that_share_an_id_are_told_apart_by_content(bench: Bench, clock: Any) -> None:
+    first, second = (
+        Bus(CanLink(bench.hub, node, f"motor{node}", clock.monotonic_ns)) for node in (1, 2)
+    )
+    bench.report(CanFrame(0x700, b"\x02\x09", extended=True))
+    assert first.answer.latest() is None
+    assert second.answer.new() == Answer(2, 9)
+    bench.report(CanFrame(0x700, b"\x01\x07\x34\x12", extended=True))
+    assert first.answer.new() == Answer(1, 7)
+    assert first.long.latest() == (1, 7, 0x1234)
+    assert second.answer.new() is None
+    bench.report(CanFrame(0x700, b"\x01\x07"))  # a standard id
+    assert first.answer.new() is None
+
+
+def test_a_shared_id_is_not_given_to_one_alone(bench: Bench, clock: Any) -> None:
+    Bus(CanLink(bench.hub, 1, "motor1", clock.monotonic_ns))
+    alone = CanLink(bench.hub, 9, "other", clock.monotonic_ns)
+    with pytest.raises(DeviceFault, match="frames 0x700 are already those of motor1"):
+        alone.listen(Inbox(0x700, extended=True))
+
+
+def test_fd_frames_are_padded_to_a_length_that_there_is(bench: Bench) -> None:
+    fd = Fd(CanLink(bench.hub, 1, "fd"))
+    fd.query.send(b"123456789")
+    assert bench.device.receive() == CanFrame(1, b"123456789PPP", fd=True)
+    with pytest.raises(ValueError, match="an FD frame cannot have 9 bytes of data"):
+        CanFrame(1, bytes(9), fd=True)
+
+
+def test_an_answer_that_was_forgotten_is_not_seen_again(bench: Bench) -> None:
+    bench.report(STATUS)
+    bench.map.status.forget()
+    assert bench.map.status.latest() is None
+    assert bench.map.status.new() is None
+    bench.report(STATUS)
+    assert bench.map.status.new() == Pair(5, 1.0)
+
+
+def test_two_reports_at_one_moment_are_both_new(bench: Bench) -> None:
+    bench.report(STATUS)
+    assert bench.map.status.new() is not None
+    bench.report(STATUS)
+    assert bench.map.status.new() is not None
+
+
+def test_a_command_is_repeated_only_after_a_while(bench: Bench, clock: Any) -> None:
+    for _ in range(10):
+        bench.map.go.repeat(0.05, 1, 1.0)
+        clock.advance(0.01)
+    assert len(list(iter(bench.device.receive, None))) == 2
+    bench.map.go.send(1, 1.0)
+    bench.map.go.repeat(0.05, 1, 1.0)
+    assert len(list(iter(bench.device.receive, None))) == 1
+
+
+def test_after_a_restart_the_controller_may_send_again(bench: Bench) -> None:
+    bench.report(CanFrame(ERROR_BUS_OFF, bytes(8), error=True))
+    assert bench.hub.bus_off
+    bench.report(CanFrame(ERROR_RESTARTED, bytes(8), error=True))
+    bench.map.go.send(1, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeConfig(DriverConfig):
+    node: int = 1
+
+
+class BusSim(CanSim[NodeConfig, Bus]):
+    """A motor that answers each command."""
+
+    cyclic = {"long": 0.1}  # noqa: RUF012
+
+    def power_on(self) -> None:
+        self.heard: list[object] = []
+
+    def on_stop(self) -> None:
+        self.heard.append("stop")
+        self.emit("answer", self.station, 0)
+
+    def on_go(self, value: int) -> None:
+        self.heard.append(value)
+        self.emit("answer", self.station, value & 0xFF)
+
+    def report_long(self) -> tuple[int, int, int]:
+        return self.station, 0, 0xFFFF
+
+
+def test_a_twin_tells_commands_apart_by_content_and_answers() -> None:
+    twin = BusSim(NodeConfig())
+    answers = twin.receive(CanFrame(1, b"\xff\xfd", extended=True))
+    assert answers == [CanFrame(0x700, b"\x01\x00", extended=True)]
+    answers = twin.receive(CanFrame(1, b"\x05\x00", extended=True))
+    assert answers == [CanFrame(0x700, b"\x01\x05", extended=True)]
+    assert twin.heard == ["stop", 5]
+    assert twin.receive(CanFrame(1, b"\x05\x00")) == []  # a standard id
+    assert twin.receive(CanFrame(2, b"\x05\x00", extended=True)) == []
+    assert twin.receive(CanFrame(1, b"\x05", extended=True)) == []  # too short
+
+
+def test_a_period_can_be_changed_and_turned_off() -> None:
+    twin = BusSim(NodeConfig())
+    assert len(twin.due()) == 1
+    twin.periods["long"] = 0.0
+    twin.time = 5.0
+    assert twin.due() == []
+
+
+def test_silence_drops_and_damage_also_meet_what_is_emitted() -> None:
+    twin = BusSim(NodeConfig())
+    order = CanFrame(1, b"\x05\x00", extended=True)
+    twin.silence()
+    assert twin.receive(order) == []
+    twin.silence(False)
+    twin.drop(1.0)
+    assert twin.receive(order) == []
+    twin.drop(0.0)
+    twin.corrupt(1.0)
+    (damaged,) = twin.receive(order)
+    assert damaged.error

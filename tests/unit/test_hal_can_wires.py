@@ -130,12 +130,13 @@ def test_acknowledgements_do_not_hold_frames_up(slcan: SlCan) -> None:
     assert slcan.receive(0.0) is None
 
 
+@pytest.mark.parametrize("junk", [b"t12x4ABCD\r", b"\xff\xfe\r", b"T1\r", b"t1239\r", b"b123F\r"])
 def test_damaged_lines_come_as_error_frames_and_the_next_frame_is_whole(
-    slcan: SlCan, adapter: Adapter
+    slcan: SlCan, adapter: Adapter, junk: bytes
 ) -> None:
     slcan.send(CanFrame(1))
     assert slcan.receive(5.0) == CanFrame(1)
-    adapter.say("t12x4ABCD\r")
+    os.write(adapter.end, junk)
     damaged = slcan.receive(5.0)
     assert damaged is not None
     assert damaged.error

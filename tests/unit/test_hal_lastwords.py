@@ -14,7 +14,6 @@ from horus.bus import session
 from horus.hal import (
     Actuator,
     ActuatorConfig,
-    BusConfig,
     CanFrame,
     DeviceFault,
     FaultKind,
@@ -25,6 +24,7 @@ from horus.hal import (
 )
 from horus.hal.backends.sim_can import SimCan, SimCanConfig
 from horus.hal.backends.socketcan import SocketCanConfig
+from horus.hal.mux import MuxChannel, MuxConfig
 from horus.hal.ptyserial import PtyPort
 from horus.hal.unixi2c import I2cSimHost
 from horus.hardware import lastwords, simbuses
@@ -245,26 +245,6 @@ def test_words_for_an_i2c_device_are_written_to_its_address(
     assert sent == [(0x40, b"\xfd\x10")] * 2
 
 
-class Branch(I2cBus):
-    """A bus behind a multiplexer at 0x70 that is switched before every transfer."""
-
-    kind = "i2c"
-
-    def __init__(self, parent: I2cBus) -> None:
-        self.parent = parent
-
-    @classmethod
-    def branch(cls, parent: I2cBus, name: str, config: object) -> I2cBus:
-        return cls(parent)
-
-    def transfer(self, address: int, write: bytes, read: int = 0) -> bytes:
-        self.parent.transfer(0x70, b"\x04")
-        return self.parent.transfer(address, write, read)
-
-    def close(self) -> None:
-        pass
-
-
 @dataclass(frozen=True, kw_only=True)
 class PlacedConfig(ActuatorConfig):
     address: int = 0x40
@@ -296,10 +276,44 @@ def entry(driver: Any) -> DeviceEntry:
     return DeviceEntry("servos", "test", driver, "mux", PlacedConfig(), None, 1)
 
 
-def test_behind_a_multiplexer_its_branch_is_chosen_first() -> None:
-    branch = BusEntry("mux", "test", Branch, BusConfig(), 1)  # type: ignore[arg-type]
-    said = lastwords.words_of(entry(Writes), [branch])
-    assert said == [I2cWrite(0x70, b"\x04"), I2cWrite(0x40, b"\x05\x07")]
+def branch(name: str, parent: str, address: int) -> BusEntry:
+    config = MuxConfig(parent=parent, address=address, channel=2)
+    return BusEntry(name, "mux", MuxChannel, config, 1)
+
+
+def test_behind_a_multiplexer_its_branch_is_chosen_and_others_are_left() -> None:
+    said = lastwords.words_of(
+        entry(Writes), [branch("other", "i2c1", 0x71), branch("mux", "i2c1", 0x70)]
+    )
+    assert said == [
+        I2cWrite(0x71, b"\x00"),
+        I2cWrite(0x70, b"\x04"),
+        I2cWrite(0x40, b"\x05\x07"),
+    ]
+
+
+@pytest.mark.parametrize(("gone", "ok"), [(0x71, True), (0x40, False)])
+def test_only_a_multiplexer_that_is_not_needed_may_be_gone(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch, gone: int, ok: bool
+) -> None:
+    sent: list[int] = []
+
+    class Bus(I2cBus):
+        def transfer(self, address: int, write: bytes, read: int = 0) -> bytes:
+            if address == gone:
+                raise DeviceFault(FaultKind.NO_ACK, "nobody answers")
+            sent.append(address)
+            return b""
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(simbuses, "open_bus", lambda *_: Bus())
+    address = BusAddress("i2c1", "simulated", simbuses.UnixI2cConfig(bus="i2c1"))
+    said = [I2cWrite(0x71, b"\x00"), I2cWrite(0x70, b"\x04"), I2cWrite(0x40, b"\x05")]
+    lastwords.record("servos", address, said)
+    assert speak(run_folder) == [("servos", ok)]
+    assert sent == [a for a in (0x71, 0x70, 0x40) if a != gone] * 2
 
 
 def test_a_driver_whose_safe_reads_is_refused() -> None:

@@ -21,6 +21,10 @@ from horus.hal.modbus import ILLEGAL_VALUE, ModbusBus, ModbusLink, Table
 from horus.hal.modbusmap import Holding, HoldingBlock, Input, InputBlock, ModbusMap
 from horus.hal.ptyserial import PtyPort
 from horus.hal.simmodbus import ModbusSim, ModbusSimHost, Refused, SimModbusBus
+from horus.hardware import simbuses
+from horus.hardware.buses import BusHandle
+from horus.hardware.config import BusEntry, DeviceEntry
+from horus.hardware.simhosts import OpenSimulation
 from horus.msgs import Temperature
 
 # an example: a thermostat with a heater --------------------------------------------------------
@@ -496,3 +500,38 @@ def test_requests_are_found_after_garbage_and_others_are_left_alone(clock: Any) 
     host.step()
     assert wire.said == answer + crc(answer)  # nobody answers what is for all
     assert host.twins[0].map.target == 100
+
+
+# in a robot --------------------------------------------------------------------------------------
+
+
+def test_a_mock_run_puts_its_twins_behind_a_pty_and_opens_it_through_pymodbus() -> None:
+    line = BusEntry("modbus0", "modbus", ModbusRtu, ModbusRtuConfig(device="/dev/ttyUSB9"), 1)
+    config = ThermostatConfig(target=33.0)
+    device = DeviceEntry("oven", "thermostat", Thermostat, "modbus0", config, None, 1)
+    simulation = OpenSimulation([line], [device])
+    twin: Any = simulation.twins["oven"]
+    simulated = simbuses.bus_config("modbus", "modbus0", 9600)
+    handle = BusHandle("modbus0", lambda: simbuses.open_bus("modbus0", simulated))
+    over = threading.Event()
+
+    def serve() -> None:
+        while not over.is_set():
+            simulation.host.step(0.01)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        driver = Thermostat(config, handle.link("oven", device.station))
+        assert isinstance(handle.bus(), ModbusRtu)
+        assert driver.probe()
+        driver.configure()
+        found = driver.read()
+    finally:
+        over.set()
+        thread.join()
+        handle.close()
+        simulation.close()
+    assert found is not None
+    assert found.temperature == pytest.approx(21.5)
+    assert twin.map.target == 330

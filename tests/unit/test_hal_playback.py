@@ -9,6 +9,7 @@ import pytest
 
 from horus.errors import ConfigError
 from horus.hal.sim import Sim
+from horus.hardware.config import load
 from horus.hardware.simrobot import SimRobot
 from horus.plugins import drivers
 
@@ -83,3 +84,13 @@ def test_a_robot_plays_it(csv, tmp_path):
         assert robot.latest("air").temperature == pytest.approx(-10, abs=0.2)
         robot.run(4)
         assert robot.latest("air").temperature == pytest.approx(30, abs=0.2)
+
+
+def test_a_file_that_cannot_be_played_is_a_fault_of_the_configuration(csv, tmp_path):
+    csv("time,temprature\n0,-10\n5,30\n")
+    (tmp_path / "horus.yaml").write_text(
+        "buses:\n  i2c1: {use: i2c, device: /dev/i2c-77}\n"
+        "hardware:\n  air: {use: bme280, bus: i2c1, mock: {play: day.csv}}\n"
+    )
+    with pytest.raises(ConfigError, match=r"horus.yaml:4: hardware.air.mock.play: .*temprature"):
+        load(tmp_path)

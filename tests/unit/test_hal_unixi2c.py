@@ -105,8 +105,32 @@ def test_a_command_is_noted_and_a_mere_question_is_not(tmp_path: Path, twin: Any
     bus = SimI2cBus("bus0")
     bus.attach(twin)
     host = I2cSimHost(bus, tmp_path)
-    assert host._answer(b"\x68\x00\x01\x00\x75") == b"\0\x68"
+    assert host._answer(b"\1\0\0\0\x68\x00\x01\x00\x75") == b"\1\0\0\0\0\x68"
     assert host.commanded_ns == 0
-    host._answer(b"\x68\x00\x00\x00\x1b\x18")
+    host._answer(b"\2\0\0\0\x68\x00\x00\x00\x1b\x18")
     assert host.commanded_ns > 0
     host.close()
+
+
+def test_an_answer_that_nobody_waited_for_is_not_that_to_the_next_question(served: Path) -> None:
+    class Interrupted:
+        """A socket in whose receiving Ctrl-C is pressed."""
+
+        def __init__(self, socket: Any) -> None:
+            self.socket = socket
+
+        def send(self, data: bytes) -> None:
+            self.socket.send(data)
+
+        def recv(self, size: int) -> bytes:
+            raise KeyboardInterrupt
+
+    bus = UnixI2c("bus0", served)
+    real: Any = bus._socket
+    bus._socket = Interrupted(real)  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        bus.transfer(0x68, b"\x1b", 1)
+    bus._socket = real
+    assert bus.transfer(0x68, b"\x75", 1) == b"\x68"
+    assert bus.transfer(0x68, b"\x1b\x18") == b""
+    bus.close()

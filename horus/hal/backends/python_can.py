@@ -74,9 +74,12 @@ class PythonCan(CanBus):
             message = bus.recv(timeout)
             if message is None:
                 return None
+            data = bytes(message.data)
+            if len(data) != message.dlc and not (message.is_remote_frame or message.is_error_frame):
+                raise ValueError("cut short")
             return CanFrame(
                 message.arbitration_id,
-                bytes(message.data),
+                data,
                 extended=message.is_extended_id and not message.is_error_frame,
                 remote=message.is_remote_frame,
                 fd=message.is_fd,
@@ -88,7 +91,7 @@ class PythonCan(CanBus):
                 raise self._fault(error) from None
         except (self._can.CanError, OSError) as error:
             raise self._fault(error) from None
-        except ValueError:
+        except (ValueError, LookupError):  # python-can's readers of text trip over damaged lines
             pass
         return CanFrame(ERROR_PROTOCOL, error=True, stamp_ns=time.monotonic_ns())
 

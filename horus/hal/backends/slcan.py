@@ -102,6 +102,8 @@ class SlCan(PythonCan):
         for _ in range(ACKNOWLEDGEMENTS):
             frame = super().receive(0.0)
             if frame is not None:
+                if frame.error:
+                    self._bus.flush()  # python-can keeps bytes that are no text, and fails again
                 return frame
             try:
                 if not select.select([self._port.fd], [], [], timeout)[0]:
