@@ -224,6 +224,14 @@ def call(name: str, **arguments: object) -> list[tuple[PluginInfo, Any]]:
     return answers
 
 
+def objections(config: object) -> list[str]:
+    """Return what plugins find wrong with a robot's description: the hook `horus_check`."""
+    found: list[str] = []
+    for _, answer in call("horus_check", config=config):
+        found += [answer] if isinstance(answer, str) and answer else map(str, answer or ())
+    return found
+
+
 def reset() -> None:
     """Forget what was loaded, so that the next call looks again."""
     for cached in (_load, drivers, buses, commands):

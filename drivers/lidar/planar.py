@@ -151,6 +151,7 @@ class ScannerSim(SerialSim[ConfigT, PacketsT]):
         """Stand still."""
         self.turns = 0.0  # since the twin was made
         self.speed = 0.0  # turns a second
+        self._measured = 0.0  # the turns up to which rays were given out
         self._owed = 0.0
 
     def wanted_speed(self) -> float:
@@ -163,21 +164,21 @@ class ScannerSim(SerialSim[ConfigT, PacketsT]):
 
     def update(self) -> None:
         """Turn the rotor."""
-        self._begun = self.turns
         self.speed += (self.wanted_speed() - self.speed) * (1 - math.exp(-self.dt / self.spin_up))
         self.turns += self.speed * self.dt
         self._owed = min(self._owed + self.dt * self.samples, MOST_SAMPLES)
 
     def rays(self) -> Iterator[Ray]:
-        """Return what was measured since the last update."""
+        """Return what was measured since the last call."""
         count = int(self._owed)
         self._owed -= count
+        begun, self._measured = self._measured, self.turns
         if not self.measuring() or self.speed < 0.2:
             return
-        before = self._begun
+        before = begun
         sense = -1.0 if getattr(self.config, "clockwise", True) else 1.0
         for number in range(1, count + 1):
-            turns = self._begun + (self.turns - self._begun) * number / count
+            turns = begun + (self._measured - begun) * number / count
             angle = turns % 1.0
             metres = wall(self.room, self.pose, sense * angle * TURN)
             metres += self.random.gauss(0.0, self.options.noise)

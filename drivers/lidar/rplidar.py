@@ -7,6 +7,7 @@ hangs on the port's DTR line: give the port ``dtr: false``; that of the others f
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -30,6 +31,7 @@ RANGE_MIN = 0.15  # m
 PWM_PER_TURN = 66.0  # of 1023, for one turn a second: 660 is 10 Hz
 ANSWER_WITHIN = 0.2  # s
 SPIN_UP = 1.0  # s
+KNOWN_SPANS, LEAST_SPANS = 16, 4  # packets from which the usual span of one is known
 HEALTH = {0: "good", 1: "warning", 2: "error"}
 
 
@@ -54,7 +56,7 @@ class Rplidar(Driver[RplidarConfig, RplidarPackets]):
         super().__init__(config, link)
         self.sweep = Sweep(config, RANGE_MIN)
         self._before: tuple[int, ...] = ()  # the express packet whose end is not known yet
-        self._span = 0.0  # deg, of the one before that
+        self._spans: deque[float] = deque(maxlen=KNOWN_SPANS)  # deg, from packet to packet
         self._stopped = False
         self._serial_number = ""
 
@@ -147,9 +149,9 @@ class Rplidar(Driver[RplidarConfig, RplidarPackets]):
             return
         first = before[0] / 64.0
         span = ((start & 0x7FFF) / 64.0 - first) % 360.0
-        steady = abs(span - self._span) <= span / 4
-        self._span = span
-        if not steady:
+        self._spans.append(span)
+        usual = sorted(self._spans)[len(self._spans) // 4]  # a lost packet makes one wider
+        if len(self._spans) < LEAST_SPANS or abs(span - usual) > usual / 4:
             return
         for number in range(CABINS):
             one, two, offsets = before[1 + 3 * number : 4 + 3 * number]

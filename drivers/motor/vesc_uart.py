@@ -136,7 +136,7 @@ class VescPackets(PacketMap):
     @classmethod
     def place(cls, config: Any) -> str:
         """Return which VESC it is, for people."""
-        return "" if config.node is None else f"can {config.node}"
+        return "port" if config.node is None else f"can {config.node}"
 
     def send(self, packet: Packet, *values: float) -> None:
         """Send a command; it is not confirmed."""

@@ -199,7 +199,7 @@ class Subscriber(End):
         waiting_byte = None if self._entry is None else L.CONTROL_WAITING + self._entry
         while True:
             if waiting_byte is not None:
-                self._control.memory[waiting_byte] = 1
+                self._say_waiting(waiting_byte, 1)
             if self.unread():
                 break
             left = waiting.SLICE if deadline is None else deadline - time.monotonic()
@@ -208,8 +208,15 @@ class Subscriber(End):
             # Without an entry nobody can post: look every millisecond.
             self._bell.sleep(left if waiting_byte is not None else min(left, 0.001))
         if waiting_byte is not None:
-            self._control.memory[waiting_byte] = 0
+            self._say_waiting(waiting_byte, 0)
         return self.unread() > 0
+
+    def _say_waiting(self, byte: int, value: int) -> None:
+        """Let publishers know whether to post."""
+        try:
+            self._control.memory[byte] = value
+        except ValueError:  # another thread has closed this end meanwhile
+            self._dead()
 
     def _close(self, *, patient: bool) -> None:
         if self._closed:

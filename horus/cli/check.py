@@ -90,8 +90,7 @@ def _faults(robot: RobotConfig) -> tuple[list[str], list[str]]:
         name_files(list(robot.nodes), set(_roots(robot)))
     except UsageError as error:
         faults.append(str(error))
-    for _, answer in plugins.call("horus_check", config=robot):
-        faults += [answer] if isinstance(answer, str) and answer else map(str, answer or ())
+    faults += plugins.objections(robot)
     failed = [f"{i}: {i.problem}" for i in plugins.plugins() if "horus_check()" in i.problem]
     return list(dict.fromkeys(faults)), notes + failed
 

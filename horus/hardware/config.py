@@ -314,7 +314,7 @@ class _Reader:
             self.faults.add(item.line, f"{place}.mock: must be a mapping, not {shown(item.value)}")
             return None
         options = self.options(f"{place}.mock", item, driver.twin.options_type())
-        if options is not None and options.play is not None and options.play.is_file():
+        if options is not None and options.play is not None and os.path.isfile(options.play):  # noqa: PTH113
             try:
                 driver.twin.playback(options)
             except ConfigError as error:

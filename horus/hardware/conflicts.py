@@ -131,10 +131,11 @@ def _places(faults: Faults, buses: Buses, hardware: Hardware) -> None:
             other = next((who for who in found if who and who[0] != device.name), None)
             if other is not None:
                 option = device.driver.map_type.station_option
-                shown = f"0x{station:02X}" if option == "address" else station
+                shown = device.place if len(device.stations) == 1 else station
+                what = f"{option} {shown}".strip()
                 faults.add(
                     device.line,
-                    f"hardware.{device.name}: {option} {shown} on {device.bus} is already that of "
+                    f"hardware.{device.name}: {what} on {device.bus} is already that of "
                     f"{other[0]} (line {other[1]})",
                 )
                 break

@@ -50,6 +50,7 @@ def find_job(arguments: Sequence[str], *, mock: bool) -> Job:
     hardware: list[ProcessPlan] = []
     faults: list[str] = []
     if config_path is not None:
+        from horus import plugins
         from horus.hardware import config as hardware_config
 
         config = hardware_config.load(config_path)
@@ -63,6 +64,7 @@ def find_job(arguments: Sequence[str], *, mock: bool) -> Job:
             devices = [f"{d.name}: {d.use} on {d.bus}" for d in config.hardware.values()]
             hardware = plan.processes(config, mock)
             faults = [] if mock else plan.preflight(config)
+        faults += plugins.objections(config)
         if not paths and not hardware:
             raise UsageError(f"{config_path}: neither nodes nor hardware: there is nothing to run")
     if mock and not hardware:

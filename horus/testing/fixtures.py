@@ -12,6 +12,9 @@ from horus.testing.bench import Bench, HandClock
 
 __all__ = ["clock", "make_bench"]
 
+# So that a contract that is broken says with which values.
+pytest.register_assert_rewrite("horus.testing.driver_contract", "horus.testing.actuator_contract")
+
 
 @pytest.fixture
 def clock() -> HandClock:

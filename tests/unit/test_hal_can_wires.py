@@ -77,12 +77,18 @@ class Adapter:
     def say(self, text: str) -> None:
         os.write(self.end, text.encode())
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Read no more."""
         if self._thread.is_alive():
             os.write(self._bell, b"x")
             self._thread.join()
+
+    def close(self) -> None:
+        self.stop()
+        if self.end >= 0:
             for end in (self.port_end, self.end, self._wake, self._bell):
                 os.close(end)
+            self.end = -1
 
 
 @pytest.fixture
@@ -154,6 +160,14 @@ def test_a_serial_adapter_that_is_pulled_out_is_absent(slcan: SlCan, adapter: Ad
     assert info.value.kind is FaultKind.ABSENT
     slcan.close()
     slcan.close()
+
+
+def test_an_adapter_that_takes_nothing_more_is_a_timeout(slcan: SlCan, adapter: Adapter) -> None:
+    adapter.stop()
+    with pytest.raises(DeviceFault, match="did not take a frame within") as info:
+        for _ in range(10_000):
+            slcan.send(CanFrame(1, bytes(8)))
+    assert info.value.kind is FaultKind.TIMEOUT
 
 
 def test_a_serial_adapter_belongs_to_one_program(slcan: SlCan, adapter: Adapter) -> None:

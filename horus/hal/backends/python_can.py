@@ -27,8 +27,6 @@ _KINDS = {
     errno.ENOBUFS: FaultKind.TIMEOUT,
     errno.ETIMEDOUT: FaultKind.TIMEOUT,
 }
-#: Longest time a frame may take to be sent, in seconds.
-SEND_TIMEOUT = 0.02
 
 
 class PythonCan(CanBus):
@@ -36,6 +34,8 @@ class PythonCan(CanBus):
 
     #: What to do when the bus is absent or down.
     cure = ""
+    #: Longest time (s) that a frame may take to be sent.
+    send_timeout = 0.02
     _bus: Any = None
 
     def __init__(self, name: str, **arguments: Any) -> None:
@@ -63,7 +63,7 @@ class PythonCan(CanBus):
         )
         bus = self._open()
         try:
-            bus.send(message, timeout=SEND_TIMEOUT)
+            bus.send(message, timeout=self.send_timeout)
         except (self._can.CanError, OSError) as error:
             raise self._fault(error) from None
 

@@ -46,6 +46,7 @@ class SlCan(PythonCan):
 
     config_type: ClassVar[type[BusConfig]] = SlCanConfig
     cure = "plug it in again; it is opened anew by itself"
+    send_timeout = 0.2
 
     def __init__(self, name: str, config: SlCanConfig) -> None:
         self.path = Path(config.device)
@@ -115,6 +116,9 @@ class SlCan(PythonCan):
     def _fault(self, error: Exception) -> DeviceFault:
         fault = super()._fault(error)
         cause = error.__cause__ or error
+        if type(cause).__name__ == "SerialTimeoutException":  # of pyserial, imported when opened
+            text = f"{self.path} did not take a frame within {self.send_timeout:g} s"
+            return DeviceFault(FaultKind.TIMEOUT, text, bus=self.name, cure="is it overloaded?")
         silent = "returned no data" in str(error)  # pyserial's words for a port that is gone
         lost = getattr(cause, "errno", None) in _LOST or not self.path.exists()
         if self._bus is not None and (silent or lost):
