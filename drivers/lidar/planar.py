@@ -172,9 +172,11 @@ class ScannerSim(SerialSim[ConfigT, PacketsT]):
         """Return what was measured since the last call."""
         count = int(self._owed)
         self._owed -= count
-        begun, self._measured = self._measured, self.turns
         if not self.measuring() or self.speed < 0.2:
+            self._measured = self.turns
+        if self._measured == self.turns or not count:
             return
+        begun, self._measured = self._measured, self.turns
         before = begun
         sense = -1.0 if getattr(self.config, "clockwise", True) else 1.0
         for number in range(1, count + 1):
