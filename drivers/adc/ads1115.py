@@ -13,7 +13,6 @@ from typing import Literal
 from horus.hal import (
     Driver,
     DriverConfig,
-    FaultKind,
     Register,
     RegisterSim,
     SimConfig,
@@ -82,11 +81,7 @@ class Ads1115(Driver[Ads1115Config, Ads1115Registers]):
         low, high = self.map.low_threshold, self.map.high_threshold
         ready_pin = high < 0 <= low  # ALERT/RDY as the ready signal
         if low >= high and not ready_pin:
-            raise self.fault(
-                FaultKind.REJECTED,
-                f"the device that answers is no ADS1115: its thresholds read {low} and {high}",
-                cure="correct use: or address: in horus.yaml",
-            )
+            raise self.stranger(f"is no ADS1115: its thresholds read {low} and {high}")
         return True
 
     def configure(self) -> Steps:
@@ -108,12 +103,7 @@ class Ads1115(Driver[Ads1115Config, Ads1115Registers]):
 
     def compare(self, found: int) -> None:
         """Refuse a configuration that is not the one written last."""
-        if found & ~START != self.asked:
-            raise self.fault(
-                FaultKind.CORRUPT,
-                f"its configuration reads 0x{found & ~START:04X} and not 0x{self.asked:04X}",
-                cure="was it restarted, or does another program use it?",
-            )
+        self.confirm("its configuration", found & ~START, self.asked)
 
     def start(self) -> None:
         """Begin a sample with its first channel."""
@@ -146,10 +136,10 @@ class Ads1115(Driver[Ads1115Config, Ads1115Registers]):
                 self.convert()
                 return None
             found = self.sample()
+        begun_ns = self.begun_ns
         if self.due():
-            begun_ns = self.begun_ns
             self.start()
-            self.link.stamp_ns = begun_ns
+        self.link.stamp_ns = begun_ns  # of the sample's first conversion, not of the next one's
         return found
 
     def volts(self, raw: int) -> float:
@@ -157,11 +147,10 @@ class Ads1115(Driver[Ads1115Config, Ads1115Registers]):
         return raw * self.config.range / 32_768_000 if -0x8000 < raw < 0x7FFF else math.nan
 
     def sample(self) -> AnalogIO:
-        """Return the voltages in the order of the channels, as of the first conversion's start."""
+        """Return the voltages by channel."""
         voltages = [math.nan] * (max(self.config.channels) + 1)
         for channel, value in zip(self.config.channels, self.values, strict=True):
             voltages[channel] = value
-        self.link.stamp_ns = self.begun_ns
         return AnalogIO(voltages=voltages)
 
 

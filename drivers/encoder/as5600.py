@@ -81,11 +81,9 @@ class As5600(Driver[As5600Config, As5600Registers]):
         """Check bits that are always 0: the chip has no identity register."""
         settings, status, raw = self.map.sample
         if settings & 0xC000 or status & 0xC7 or raw & 0xF000:
-            raise self.fault(
-                FaultKind.REJECTED,
-                f"the device that answers reads 0x{settings:04X}, 0x{status:02X}, 0x{raw:04X} "
-                "where an AS5600 has bits that are 0",
-                cure="correct use: or address: in horus.yaml",
+            raise self.stranger(
+                f"is no AS5600: CONF reads 0x{settings:04X}, STATUS 0x{status:02X}, "
+                f"RAW ANGLE 0x{raw:04X}, which have bits that must be 0"
             )
         return True
 
@@ -103,12 +101,7 @@ class As5600(Driver[As5600Config, As5600Registers]):
         settings, status, raw = self.map.sample
         if raw >= COUNTS or status & 0xC7:
             raise self.fault(FaultKind.CORRUPT, f"it reads 0x{raw:04X} where 12 bits are")
-        if settings != self._settings:
-            raise self.fault(
-                FaultKind.STALE,
-                f"it has lost its settings (0x{settings:04X})",
-                cure="was its power cut? It is set up again",
-            )
+        self.confirm("CONF", settings, self._settings)
         if not status & DETECTED:
             raise self.fault(
                 FaultKind.OTHER,

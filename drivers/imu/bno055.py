@@ -8,12 +8,12 @@ use a software bus there (``dtoverlay=i2c-gpio``). In a fusion mode the ranges a
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 from math import asin, atan2, degrees, hypot, radians
-from typing import Literal
+from typing import Literal, TypeVar
 
-from horus_drivers.imu.inertial import GRAVITY, BodySim, BodySimConfig, turned
+from horus_drivers.imu.inertial import GRAVITY, BodySimConfig, CompassBodySim, imu_sample
 
 from horus.hal import (
     BankSelect,
@@ -27,11 +27,11 @@ from horus.hal import (
     Register,
     RegisterMap,
     Steps,
-    Stimulus,
     command,
     option,
     output,
 )
+from horus.hal.rotation import turned
 from horus.msgs import Imu, MagneticField
 
 IDENTITY = 0xA0
@@ -49,6 +49,8 @@ TO_CONFIG, FROM_CONFIG = 0.02, 0.01  # s a change of mode takes: 19 ms and 7 ms,
 START_TIME = 0.4  # s from power-on until it answers
 RESET_TIME = 0.7  # s, of 650 ms typically, in which it does not answer
 SYSTEM_ERROR, FUSION_RUNNING = 1, 5  # values of SYS_STATUS
+
+T = TypeVar("T")
 
 
 class Bno055Registers(RegisterMap):
@@ -127,14 +129,7 @@ class Bno055(Driver[Bno055Config, Bno055Registers]):
 
     def probe(self) -> bool:
         """Check the identity register."""
-        found = self.map.identity
-        if found != IDENTITY:
-            raise self.fault(
-                FaultKind.REJECTED,
-                f"the device that answers has identity 0x{found:02X}; a BNO055 has 0xA0",
-                cure="correct use: or address: in horus.yaml",
-            )
-        return True
+        return self.expect(self.map.identity, IDENTITY, "a BNO055")
 
     def identity(self) -> str:
         """Return the number that this chip alone has."""
@@ -169,18 +164,12 @@ class Bno055(Driver[Bno055Config, Bno055Registers]):
         if self._busy:
             return None
         values = self.map.everything
-        ax, ay, az, mx, my, mz, gx, gy, gz, _, _, _, w, x, y, z = values[:16]
-        temperature, _calibration, _test, _interrupts, _clock, status, error, units, mode = values[
-            22:
-        ]
+        mx, my, mz = values[3:6]
+        w, x, y, z = values[12:16]
+        temperature, *_, status, error, units, mode = values[22:]
         if status == SYSTEM_ERROR:
             raise self.fault(FaultKind.OTHER, f"the chip reports system error {error}")
-        if mode != MODES[self.config.mode] or units != UNITS:
-            raise self.fault(
-                FaultKind.STALE,
-                f"it has lost its settings (mode 0x{mode:02X})",
-                cure="was its power cut? It is set up again",
-            )
+        self.confirm("its mode and units", (mode, units), (MODES[self.config.mode], UNITS))
         whole = abs(hypot(w, x, y, z) / UNITY - 1) < 0.02  # not before the first attitude
         if status != FUSION_RUNNING or not whole or values[:22] == self._last:
             return None
@@ -188,17 +177,16 @@ class Bno055(Driver[Bno055Config, Bno055Registers]):
         frame = self.config.frame
         if self.config.mode != "imu":
             self._field = MagneticField(x=mx * TESLA, y=my * TESLA, z=mz * TESLA, frame=frame)
-        return Imu(
-            accel_x=ax * ACCEL,
-            accel_y=ay * ACCEL,
-            accel_z=az * ACCEL,
-            gyro_x=gx * GYRO,
-            gyro_y=gy * GYRO,
-            gyro_z=gz * GYRO,
-            orientation=(x / UNITY, y / UNITY, z / UNITY, w / UNITY),
+        found = imu_sample(
+            accel=values[0:3],
+            accel_unit=ACCEL,
+            gyro=values[6:9],
+            gyro_unit=GYRO,
             temperature=float(temperature),
             frame=frame,
         )
+        found.orientation = (x / UNITY, y / UNITY, z / UNITY, w / UNITY)
+        return found
 
     @output
     def magnetic(self) -> MagneticField | None:
@@ -216,27 +204,26 @@ class Bno055(Driver[Bno055Config, Bno055Registers]):
     @command
     def save_offsets(self) -> Generator[float, None, dict[str, int]]:
         """Take over what the chip has found out about itself; it measures on after 30 ms."""
-        self._busy = True
-        try:
-            yield from self._change(CONFIG_MODE)
-            found = self.map.offsets
-            yield from self._change(MODES[self.config.mode])
-        finally:
-            self._busy = False
+        found = yield from self._between(lambda: self.map.offsets)
         self.calibration = Bno055Calibration(**dict(zip(_NAMES, found, strict=True)))
         return asdict(self.calibration)
 
     @command
     def restore_offsets(self) -> Generator[float, None, dict[str, int]]:
         """Give the chip the saved offsets again; it measures on after 30 ms."""
+        yield from self._between(lambda: self._give(self.calibration))
+        return asdict(self.calibration)
+
+    def _between(self, work: Callable[[], T]) -> Generator[float, None, T]:
+        """Do something for which the chip must not measure, and let it measure again."""
         self._busy = True
         try:
             yield from self._change(CONFIG_MODE)
-            self._give(self.calibration)
+            done = work()
             yield from self._change(MODES[self.config.mode])
         finally:
             self._busy = False
-        return asdict(self.calibration)
+        return done
 
 
 _NAMES = tuple(asdict(Bno055Calibration()))
@@ -252,15 +239,13 @@ class Bno055SimConfig(BodySimConfig):
     calibrating: float = option(4.0, unit="s", low=0, high=3600, doc="time to full calibration")
 
 
-class Bno055Sim(BodySim[Bno055Config, Bno055Registers], twin_of=Bno055):
+class Bno055Sim(CompassBodySim[Bno055Config, Bno055Registers], twin_of=Bno055):
     """The chip: two pages, modes that must be left by way of CONFIG, fusion at 100 Hz.
 
     Registers with settings can be written in CONFIG mode alone, in which nothing is measured.
     """
 
     options: Bno055SimConfig
-
-    magnetic = Stimulus((20e-6, 0.0, -43e-6), unit="T", doc="of the world, at first along x and z")
 
     def setup(self) -> None:
         """Give the chip a number and offsets of its own."""
@@ -310,7 +295,7 @@ class Bno055Sim(BodySim[Bno055Config, Bno055Registers], twin_of=Bno055):
             return
         fusion, uses = mode >= MODES["imu"], SENSORS.get(mode, "amg")
         noise = self.options.magnetic_noise / TESLA
-        field = [self.count(v / TESLA, noise, 1.0) for v in self.seen(self.magnetic)]
+        field = [self.count(v / TESLA, noise, 1.0) for v in self.field()]
         sure = self._sure() if fusion else 0
         bias = self.bias
         if sure >> 4 & 3 == 3:
@@ -364,5 +349,4 @@ class Bno055Sim(BodySim[Bno055Config, Bno055Registers], twin_of=Bno055):
 
     def truth(self) -> dict[str, object]:
         """Return what the chip really undergoes."""
-        field = list(self.seen(self.magnetic))
-        return {"mode": self.map.mode, "magnetic_field": field, **super().truth()}
+        return {"mode": self.map.mode, **super().truth()}

@@ -15,7 +15,7 @@ from math import degrees, radians
 from typing import Literal
 
 from horus_drivers.imu import ak09916
-from horus_drivers.imu.inertial import GRAVITY, BodySim, BodySimConfig
+from horus_drivers.imu.inertial import GRAVITY, BodySimConfig, CompassBodySim, imu_sample
 
 from horus.hal import (
     BankSelect,
@@ -27,7 +27,6 @@ from horus.hal import (
     Register,
     RegisterMap,
     Steps,
-    Stimulus,
     option,
     output,
 )
@@ -109,14 +108,7 @@ class Icm20948(Driver[Icm20948Config, Icm20948Registers]):
 
     def probe(self) -> bool:
         """Check the identity register."""
-        found = self.map.identity
-        if found != IDENTITY:
-            raise self.fault(
-                FaultKind.REJECTED,
-                f"the device that answers has identity 0x{found:02X}; an ICM-20948 has 0xEA",
-                cure="correct use: or address: in horus.yaml",
-            )
-        return True
+        return self.expect(self.map.identity, IDENTITY, "an ICM-20948")
 
     def configure(self) -> Steps:
         """Reset, wake and set up; the chip samples at least twice as often as it is read."""
@@ -192,15 +184,11 @@ class Icm20948(Driver[Icm20948Config, Icm20948Registers]):
         ax, ay, az, gx, gy, gz, temperature, _st1, *field, st2 = self.map.everything
         good = self.config.magnetometer and not st2 & ak09916.OVERFLOW and any(field)
         self._field = struct.unpack("<3h", bytes(field)) if good else ()
-        accel = GRAVITY / ACCEL_SCALE[self.config.accel_range]
-        gyro = radians(1.0 / GYRO_SCALE[self.config.gyro_range])
-        return Imu(
-            accel_x=ax * accel,
-            accel_y=ay * accel,
-            accel_z=az * accel,
-            gyro_x=gx * gyro,
-            gyro_y=gy * gyro,
-            gyro_z=gz * gyro,
+        return imu_sample(
+            accel=(ax, ay, az),
+            accel_unit=GRAVITY / ACCEL_SCALE[self.config.accel_range],
+            gyro=(gx, gy, gz),
+            gyro_unit=radians(1.0 / GYRO_SCALE[self.config.gyro_range]),
             temperature=temperature / TEMPERATURE_SCALE + TEMPERATURE_OFFSET,
             frame=self.config.frame,
         )
@@ -228,12 +216,10 @@ class Icm20948SimConfig(BodySimConfig):
     magnetic_noise: float = option(0.3e-6, unit="T rms", low=0, high=1e-4)
 
 
-class Icm20948Sim(BodySim[Icm20948Config, Icm20948Registers], twin_of=Icm20948):
+class Icm20948Sim(CompassBodySim[Icm20948Config, Icm20948Registers], twin_of=Icm20948):
     """The chip: asleep after power-on, four banks, and an I2C master with a magnetometer."""
 
     options: Icm20948SimConfig
-
-    magnetic = Stimulus((20e-6, 0.0, -43e-6), unit="T", doc="of the world, at first along x and z")
 
     def power_on(self) -> None:
         """Power both dies."""
@@ -277,7 +263,7 @@ class Icm20948Sim(BodySim[Icm20948Config, Icm20948Registers], twin_of=Icm20948):
 
     def _noisy_field(self) -> list[float]:
         """Return the field along the axes of the magnetometer."""
-        x, y, z = self.seen(self.magnetic)
+        x, y, z = self.field()
         noise = self.options.magnetic_noise
         return [value + self.random.gauss(0, noise) for value in (x, -y, -z)]
 
@@ -310,5 +296,4 @@ class Icm20948Sim(BodySim[Icm20948Config, Icm20948Registers], twin_of=Icm20948):
 
     def truth(self) -> dict[str, object]:
         """Return what the chip really undergoes."""
-        field = list(self.seen(self.magnetic))
-        return {"asleep": bool(self.map.sleep), "magnetic_field": field, **super().truth()}
+        return {"asleep": bool(self.map.sleep), **super().truth()}

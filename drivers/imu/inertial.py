@@ -1,21 +1,45 @@
-"""What inertial sensors share: standard gravity, and twins that turn in a world with gravity."""
+"""What inertial sensors share: the sample, and twins that turn in a world with gravity."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, hypot, radians, sin
+from math import radians
 from pathlib import Path
 from typing import TypeVar
 
 from horus.hal import DriverConfig, Recording, RegisterMap, RegisterSim, SimConfig, Stimulus, option
+from horus.hal.rotation import Quaternion, Vector, rotated, turned
+from horus.msgs import Imu
 
 GRAVITY = 9.80665  # m/s², standard gravity (CGPM 1901)
 
-Vector = tuple[float, ...]  # x, y, z
-Quaternion = tuple[float, float, float, float]  # x, y, z, w
-
 ConfigT = TypeVar("ConfigT", bound=DriverConfig)
 RegistersT = TypeVar("RegistersT", bound=RegisterMap)
+
+
+def imu_sample(
+    *,
+    accel: Sequence[int],
+    accel_unit: float,
+    gyro: Sequence[int],
+    gyro_unit: float,
+    temperature: float,
+    frame: str,
+) -> Imu:
+    """Return a sample from counts along x, y and z; a unit is one count in m/s² or rad/s."""
+    ax, ay, az = (count * accel_unit for count in accel)
+    gx, gy, gz = (count * gyro_unit for count in gyro)
+    return Imu(
+        accel_x=ax,
+        accel_y=ay,
+        accel_z=az,
+        gyro_x=gx,
+        gyro_y=gy,
+        gyro_z=gz,
+        temperature=temperature,
+        frame=frame,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,32 +149,15 @@ class BodySim(RegisterSim[ConfigT, RegistersT]):
         }
 
 
-def multiply(a: Quaternion, b: Quaternion) -> Quaternion:
-    """Return the product of two quaternions."""
-    ax, ay, az, aw = a
-    bx, by, bz, bw = b
-    return (
-        aw * bx + ax * bw + ay * bz - az * by,
-        aw * by - ax * bz + ay * bw + az * bx,
-        aw * bz + ax * by - ay * bx + az * bw,
-        aw * bw - ax * bx - ay * by - az * bz,
-    )
+class CompassBodySim(BodySim[ConfigT, RegistersT]):
+    """A sensor on a body that also feels where north is."""
 
+    magnetic = Stimulus((20e-6, 0.0, -43e-6), unit="T", doc="of the world, at first along x and z")
 
-def rotated(vector: Vector, attitude: Quaternion) -> Vector:
-    """Return a vector of the body, in this attitude, along the axes of the world."""
-    x, y, z, w = attitude
-    vx, vy, vz = vector
-    return multiply(multiply(attitude, (vx, vy, vz, 0.0)), (-x, -y, -z, w))[:3]
+    def field(self) -> Vector:
+        """Return the magnetic field (T) along the axes of the body."""
+        return self.seen(self.magnetic)
 
-
-def turned(attitude: Quaternion, angles: Vector) -> Quaternion:
-    """Return an attitude after a turn (rad) about an axis of the body."""
-    angle = hypot(*angles)
-    if angle == 0.0:
-        return attitude
-    share = sin(angle / 2) / angle
-    turn = (angles[0] * share, angles[1] * share, angles[2] * share, cos(angle / 2))
-    x, y, z, w = multiply(attitude, turn)
-    length = hypot(x, y, z, w)
-    return (x / length, y / length, z / length, w / length)
+    def truth(self) -> dict[str, object]:
+        """Return what the chip really undergoes."""
+        return {"magnetic_field": list(self.field()), **super().truth()}

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from math import radians
 from typing import Literal
 
-from horus_drivers.imu.inertial import GRAVITY, BodySim, BodySimConfig
+from horus_drivers.imu.inertial import GRAVITY, BodySim, BodySimConfig, imu_sample
 
 from horus.hal import (
     Bits,
     Burst,
     Driver,
     DriverConfig,
-    FaultKind,
     Register,
     RegisterMap,
     Steps,
@@ -74,14 +73,7 @@ class Lsm6dsox(Driver[Lsm6dsoxConfig, Lsm6dsoxRegisters]):
 
     def probe(self) -> bool:
         """Check the identity register."""
-        found = self.map.identity
-        if found != IDENTITY:
-            raise self.fault(
-                FaultKind.REJECTED,
-                f"the device that answers has identity 0x{found:02X}; an LSM6DSOX has 0x6C",
-                cure="correct use: or address: in horus.yaml",
-            )
-        return True
+        return self.expect(self.map.identity, IDENTITY, "an LSM6DSOX")
 
     def configure(self) -> Steps:
         """Reset and set up; the chip samples at least twice as often as it is read."""
@@ -101,17 +93,13 @@ class Lsm6dsox(Driver[Lsm6dsoxConfig, Lsm6dsoxRegisters]):
     def read(self) -> Imu | None:
         """Read one sample in one burst; None while either sensor has nothing new."""
         status, temperature, gx, gy, gz, ax, ay, az = self.map.sample
-        if status & ACCEL_READY == 0 or status & GYRO_READY == 0:
+        if not (status & ACCEL_READY and status & GYRO_READY):
             return None
-        accel = GRAVITY * ACCEL[self.config.accel_range][1]
-        gyro = radians(GYRO[self.config.gyro_range][1])
-        return Imu(
-            accel_x=ax * accel,
-            accel_y=ay * accel,
-            accel_z=az * accel,
-            gyro_x=gx * gyro,
-            gyro_y=gy * gyro,
-            gyro_z=gz * gyro,
+        return imu_sample(
+            accel=(ax, ay, az),
+            accel_unit=GRAVITY * ACCEL[self.config.accel_range][1],
+            gyro=(gx, gy, gz),
+            gyro_unit=radians(GYRO[self.config.gyro_range][1]),
             temperature=temperature / 256.0 + 25.0,
             frame=self.config.frame,
         )

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from math import degrees, radians
 from typing import Literal
 
-from horus_drivers.imu.inertial import GRAVITY, BodySim, BodySimConfig
+from horus_drivers.imu.inertial import GRAVITY, BodySim, BodySimConfig, imu_sample
 
 from horus.hal import (
     Bits,
     Burst,
     Driver,
     DriverConfig,
-    FaultKind,
     Register,
     RegisterMap,
     Steps,
@@ -35,7 +34,7 @@ CLOCK_PLL_X = 1  # clock from the X gyroscope: the one recommended
 class Mpu6050Registers(RegisterMap):
     """The registers used here."""
 
-    divider = Register(0x19, "B")
+    divider = Register(0x19)
     low_pass = Bits(0x1A, low=0, width=3)
     gyro_range = Bits(0x1B, low=3, width=2)
     accel_range = Bits(0x1C, low=3, width=2)
@@ -45,7 +44,7 @@ class Mpu6050Registers(RegisterMap):
     clock = Bits(0x6B, low=0, width=3)
     sleep = Bits(0x6B, low=6, reset=1)
     reset = Bits(0x6B, low=7)
-    identity = Register(0x75, "B", reset=IDENTITY)
+    identity = Register(0x75, reset=IDENTITY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,14 +68,7 @@ class Mpu6050(Driver[Mpu6050Config, Mpu6050Registers]):
 
     def probe(self) -> bool:
         """Check the identity register."""
-        found = self.map.identity
-        if found != IDENTITY:
-            raise self.fault(
-                FaultKind.REJECTED,
-                f"the device that answers has identity 0x{found:02X}; an MPU-6050 has 0x68",
-                cure="correct use: or address: in horus.yaml",
-            )
-        return True
+        return self.expect(self.map.identity, IDENTITY, "an MPU-6050")
 
     def configure(self) -> Steps:
         """Reset, wake and set up; the chip samples at least twice as often as it is read."""
@@ -101,15 +93,11 @@ class Mpu6050(Driver[Mpu6050Config, Mpu6050Registers]):
         status, ax, ay, az, temperature, gx, gy, gz = self.map.sample
         if not status & 1:
             return None
-        accel = GRAVITY / ACCEL_SCALE[self.config.accel_range]
-        gyro = radians(1.0 / GYRO_SCALE[self.config.gyro_range])
-        return Imu(
-            accel_x=ax * accel,
-            accel_y=ay * accel,
-            accel_z=az * accel,
-            gyro_x=gx * gyro,
-            gyro_y=gy * gyro,
-            gyro_z=gz * gyro,
+        return imu_sample(
+            accel=(ax, ay, az),
+            accel_unit=GRAVITY / ACCEL_SCALE[self.config.accel_range],
+            gyro=(gx, gy, gz),
+            gyro_unit=radians(1.0 / GYRO_SCALE[self.config.gyro_range]),
             temperature=temperature / 340.0 + 36.53,
             frame=self.config.frame,
         )

@@ -216,7 +216,7 @@ class Roboclaw(Actuator[RoboclawConfig, RoboclawPackets]):
     def at_rest(self) -> str:
         """Tell of a motor that does not turn."""
         velocity = self.velocity()
-        return f"stopped ({velocity:.2f} rad/s, braked)" if abs(velocity) < REST else ""
+        return f"stopped ({abs(velocity):.1f} rad/s, braked)" if abs(velocity) < REST else ""
 
     @command
     def set_position(self, position: float = 0.0) -> None:

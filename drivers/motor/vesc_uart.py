@@ -255,7 +255,7 @@ class VescUart(Actuator[VescUartConfig, VescPackets]):
     def at_rest(self) -> str:
         """Tell of a motor that does not turn."""
         velocity = self.measure().erpm / self.units.erpm
-        return f"stopped ({velocity + 0.0:.2f} rad/s, idle)" if abs(velocity) < REST else ""
+        return f"stopped ({abs(velocity):.1f} rad/s, idle)" if abs(velocity) < REST else ""
 
 
 class VescUartSim(SerialSim[VescUartConfig, VescPackets], twin_of=VescUart):

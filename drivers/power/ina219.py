@@ -84,11 +84,10 @@ class Ina219(Driver[Ina219Config, Ina219Registers]):
         """Check bits that are always 0 here; the chip has no identity register."""
         config, bus = self.map.config, self.map.bus_voltage
         if config & 0x4000 or bus & UNUSED or self.map.calibration & 1:
-            raise self.fault(
-                FaultKind.REJECTED,
-                f"the device that answers is no INA219: its configuration reads 0x{config:04X}, "
-                f"its voltage 0x{bus:04X}, of which bits 0x4000 and 0x0004 must be 0",
-                cure="is it an INA226 or a PCA9685? Correct use: or address: in horus.yaml",
+            raise self.stranger(
+                f"is no INA219: its configuration reads 0x{config:04X}, its bus voltage "
+                f"0x{bus:04X}, which have bits that must be 0",
+                hint="is it an INA226 or a PCA9685?",
             )
         return True
 
@@ -119,13 +118,7 @@ class Ina219(Driver[Ina219Config, Ina219Registers]):
     def read(self) -> BatteryState | None:
         """Read one measurement; None while there is no new one."""
         self.map.calibration = self.scale  # a sharp load step may clear it
-        found = self.map.config
-        if found != self.wanted:
-            raise self.fault(
-                FaultKind.CORRUPT,
-                f"its configuration reads 0x{found:04X} and not 0x{self.wanted:04X}",
-                cure="was it restarted? It is set up again",
-            )
+        self.confirm("its configuration", self.map.config, self.wanted)
         bus = self.map.bus_voltage
         if not bus & READY:
             return None

@@ -1,9 +1,8 @@
 """ST VL53L0X: distance up to 2 m by time of flight, on I2C.
 
 Sources: VL53L0X data sheet DS11555 revision 6 (identity, performance); for the start-up, which ST
-describes in code only, the register values of ST's API STSW-IMG005 1.0.2 (default tuning, SPAD
-management, reference calibration, timing budget). All chips start at address 0x29: several need a
-multiplexer.
+describes in code only, ST's API (see `_vl53l0x_api`). All chips start at address 0x29: several
+need a multiplexer.
 """
 
 from __future__ import annotations
@@ -12,7 +11,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from horus_drivers.range import _vl53l0x_api as api
+
 from horus.hal import (
+    BankSelect,
     Burst,
     Driver,
     DriverConfig,
@@ -25,60 +27,37 @@ from horus.hal import (
     Stimulus,
     option,
 )
-from horus.hal.registers import BankSelect
 from horus.msgs import RangeKind, RangeSensor
 
 IDENTITY = (0xEE, 0xAA, 0x10)
 FIELD_OF_VIEW = math.radians(25)
 MIN_RANGE, MAX_RANGE = 0.03, 2.0  # m, of a white target indoors
-SHORTEST, LONGEST = 0.02, 0.1  # s: timing budgets used
-SHARE = 0.9  # of the time from sample to sample, for the measurement
 NOTHING_MM = 8190  # and more is what it says when there is no target
 VALID, NO_TARGET, TOO_NEAR = 11, (4, 6, 9), (8, 10)  # codes in the range status
 BROKEN = {1: "no VCSEL continuity", 2: "VCSEL watchdog", 3: "no reference voltage"}
 SPADS = 48  # reference SPADs, of which the second quarter on is behind apertures
 APERTURE = 12  # the first one
 
-# Pairs of register and value; FF selects the page, 80 and page 1's 00 and 91 guard ranging.
-UNLOCK, LOCK = "8001 FF01 0000", "0001 FF00 8000"
-STOP = "FF00 8000 0001"  # ST clears 91 too, and keeps its value; a new start could not
-ASK_SPADS = "FF07 8101 8001 946B 8300"
-SPAD_WINDOW = "FF01 4F00 4E2C FF00 B6B4"
-TUNING = """
-    FF01 0000 FF00 0900 1000 1100 2401 25FF 7500 FF01 4E2C 4800 3020 FF00 3009 5400 3104 3203 4083
-    4625 6000 2700 5006 5100 5296 5608 5730 6100 6200 6400 6500 66A0 FF01 2232 4714 49FF 4A00 FF00
-    7A0A 7B00 7821 FF01 2334 4200 44FF 4526 4605 4040 0E06 201A 4340 FF00 3403 3544 FF01 3104 4B09
-    4C05 4D04 FF00 4400 4520 4708 4828 6700 7004 7101 72FE 7600 7700 FF01 0D01 FF00 8001 01F8 FF01
-    8E01 0001 FF00 8000
-"""
-# What TUNING makes of the periods (ns of a macro period) and the time-outs (macro periods).
-PRE_PERIOD, FINAL_PERIOD = 53_384, 38_131  # of 14 and 10 pulse clocks
-MSRC_TIMEOUT, PRE_TIMEOUT = 38, 151
-MSRC_US = (MSRC_TIMEOUT * PRE_PERIOD + PRE_PERIOD // 2) // 1000
-PRE_US = (PRE_TIMEOUT * PRE_PERIOD + PRE_PERIOD // 2) // 1000
-#: µs of a measurement without its final range: start, end, DSS twice, pre-range, and overheads.
-OVERHEAD = 1320 + 960 + 2 * (MSRC_US + 690) + (PRE_US + 660) + 550
-
 
 class Vl53l0xRegisters(RegisterMap):
     """The registers that are used by name, all on page 0 except the last three."""
 
-    start = Register(0x00, "B")  # 1 single shot, or stop; 2 back to back
-    sequence = Register(0x01, "B", reset=0xFF)  # steps of a measurement, a bit each
-    interrupt = Register(0x0A, "B")  # 4: a new sample is ready
-    clear = Register(0x0B, "B")
-    ready = Register(0x13, "B")
+    start = Register(0x00)  # 1 single shot, or stop; 2 back to back
+    sequence = Register(0x01, reset=0xFF)  # steps of a measurement, a bit each
+    interrupt = Register(0x0A)  # 4: a new sample is ready
+    clear = Register(0x0B)
+    ready = Register(0x13)
     result = Burst(0x14, ">BxHHHHH")  # status, SPADs, -, signal, ambient, range in mm
     signal_limit = Register(0x44, ">H")  # million counts a second × 128
-    checks = Register(0x60, "B")
+    checks = Register(0x60)
     final_timeout = Register(0x71, ">H")
-    polarity = Register(0x84, "B", reset=0x11)
-    supply = Register(0x89, "B")
+    polarity = Register(0x84, reset=0x11)
+    supply = Register(0x89)
     spads = Burst(0xB0, "6B")
     identity = Burst(0xC0, "3B")
-    strobe = Register(0x83, "B")  # on pages 6 and 7
-    stop_variable = Register(0x91, "B")  # on page 1
-    spad_info = Register(0x92, "B")  # on page 7
+    strobe = Register(0x83)  # on pages 6 and 7
+    stop_variable = Register(0x91)  # on page 1
+    spad_info = Register(0x92)  # on page 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,24 +72,6 @@ class Vl53l0xConfig(DriverConfig):
     io_2v8: bool = option(True, doc="the board runs its I2C at 2.8 V, as breakouts do, not at 1.8")
 
 
-def budget(config: Vl53l0xConfig) -> float:
-    """Return the time (s) for one measurement: the more, the less noise."""
-    return min(max(SHARE / config.rate, SHORTEST), LONGEST)
-
-
-def encode_timeout(periods: int) -> int:
-    """Return a time-out as the chip keeps it: (low byte << high byte) + 1 macro periods."""
-    value, shift = periods - 1, 0
-    while value > 255:
-        value, shift = value >> 1, shift + 1
-    return shift << 8 | value
-
-
-def decode_timeout(word: int) -> int:
-    """Return a time-out in macro periods."""
-    return ((word & 0xFF) << (word >> 8)) + 1
-
-
 class Vl53l0x(Driver[Vl53l0xConfig, Vl53l0xRegisters]):
     """Distance to the nearest thing in a cone of 25°; inf when there is none within reach.
 
@@ -121,7 +82,7 @@ class Vl53l0x(Driver[Vl53l0xConfig, Vl53l0xRegisters]):
     @classmethod
     def calls(cls, config: Vl53l0xConfig) -> float:
         """Return at least ten calls a second."""
-        return max(config.rate, 1 / LONGEST)
+        return max(config.rate, 1 / api.LONGEST)
 
     def probe(self) -> bool:
         """Check the model identity."""
@@ -129,14 +90,7 @@ class Vl53l0x(Driver[Vl53l0xConfig, Vl53l0xRegisters]):
         if found != IDENTITY:  # a start-up that was cut short leaves another page selected
             self.put("FF00")  # a register that other devices at this address do not have
             found = self.map.identity
-        if found != IDENTITY:
-            raise self.fault(
-                FaultKind.REJECTED,
-                f"the device that answers has identity {bytes(found).hex(' ').upper()}; "
-                f"a VL53L0X has {bytes(IDENTITY).hex(' ').upper()}",
-                cure="is it a VL53L1X or VL6180X? Correct use: in horus.yaml",
-            )
-        return True
+        return self.expect(found, IDENTITY, "a VL53L0X", hint="is it a VL53L1X or VL6180X?")
 
     def put(self, pairs: str) -> None:
         """Write pairs of register and value."""
@@ -145,39 +99,38 @@ class Vl53l0x(Driver[Vl53l0xConfig, Vl53l0xRegisters]):
 
     def configure(self) -> Steps:
         """Bring the chip from any state to continuous ranging, as ST's API does."""
-        self.put(STOP)
-        yield LONGEST * 1.2  # the end of a measurement that may be running
+        self.put(api.STOP)
+        yield api.LONGEST * 1.2  # the end of a measurement that may be running
         if self.config.io_2v8:
             self.map.supply |= 0x01
         self.put("8800")
-        self.put(UNLOCK)
+        self.put(api.UNLOCK)
         stop = self.map.stop_variable
-        self.put(LOCK)
+        self.put(api.LOCK)
         self.map.checks |= 0x12  # no limits in MSRC and pre-range
         self.map.signal_limit = round(self.config.signal_limit * 128)
         self.map.sequence = 0xFF
         yield from self.enable_spads()
-        for line in TUNING.splitlines():
+        for line in api.TUNING.splitlines():
             self.put(line)
             yield 0.0  # other devices on the bus are not kept waiting for all of it
         self.map.interrupt = 0x04
         self.map.polarity &= ~0x10  # active low
         self.map.clear = 1
         self.map.sequence = 0xE8  # DSS, pre-range and final range
-        final = (round(budget(self.config) * 1e6) - OVERHEAD) * 1000 + FINAL_PERIOD // 2
-        self.map.final_timeout = encode_timeout(final // FINAL_PERIOD + PRE_TIMEOUT)
+        self.map.final_timeout = api.final_timeout(api.budget(self.config.rate))
         yield from self.calibrate(sequence=0x01, start=0x41)  # reference voltage
         yield from self.calibrate(sequence=0x02, start=0x01)  # phase
         self.map.sequence = 0xE8
-        self.put(f"{UNLOCK} 91{stop:02X} {LOCK}")
+        self.put(f"{api.UNLOCK} 91{stop:02X} {api.LOCK}")
         self.map.start = 2
-        yield budget(self.config)
+        yield api.budget(self.config.rate)
 
     def enable_spads(self) -> Steps:
         """Enable as many of the good reference SPADs as the chip was tested with."""
-        self.put(f"{UNLOCK} FF06")
+        self.put(f"{api.UNLOCK} FF06")
         self.map.strobe |= 0x04
-        self.put(ASK_SPADS)
+        self.put(api.ASK_SPADS)
         yield from self.until(lambda: self.map.strobe != 0, 0.1, "reading its reference SPADs")
         self.map.strobe = 0x01
         info = self.map.spad_info
@@ -187,7 +140,7 @@ class Vl53l0x(Driver[Vl53l0xConfig, Vl53l0xRegisters]):
         count, first = info & 0x7F, APERTURE if info & 0x80 else 0
         good = int.from_bytes(bytes(self.map.spads), "little")
         chosen = [n for n in range(first, SPADS) if good >> n & 1][:count]
-        self.put(SPAD_WINDOW)
+        self.put(api.SPAD_WINDOW)
         wanted = sum(1 << n for n in chosen)
         self.map.spads = tuple(wanted.to_bytes(6, "little"))
 
@@ -231,14 +184,14 @@ class _PagedRegisters(Vl53l0xRegisters):
     """The registers as the chip keeps them: in pages."""
 
     page = BankSelect(0xFF, low=0, width=3)
-    stop_variable = Register(0x91, "B", bank=1, reset=0x3C)
-    strobe = Register(0x83, "B", bank=7)
-    spad_key = Register(0x94, "B", bank=7)
-    spad_info = Register(0x92, "B", bank=7)
-    msrc_timeout = Register(0x46, "B")
-    pre_vcsel = Register(0x50, "B")
+    stop_variable = Register(0x91, bank=1, reset=0x3C)
+    strobe = Register(0x83, bank=7)
+    spad_key = Register(0x94, bank=7)
+    spad_info = Register(0x92, bank=7)
+    msrc_timeout = Register(0x46)
+    pre_vcsel = Register(0x50)
     pre_timeout = Register(0x51, ">H")
-    final_vcsel = Register(0x70, "B")
+    final_vcsel = Register(0x70)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,11 +260,11 @@ class Vl53l0xSim(RegisterSim[Vl53l0xConfig, _PagedRegisters], twin_of=Vl53l0x):
             (vcsel + 1) * 2 * 2304 * 1.655e-9
             for vcsel in (self.map.pre_vcsel, self.map.final_vcsel)
         )
-        first = decode_timeout(self.map.pre_timeout)
+        first = api.decode_timeout(self.map.pre_timeout)
         takes = 1.91e-3 + 0.96e-3
         takes += 2 * ((self.map.msrc_timeout + 1) * pre + 0.69e-3) if steps & 0x08 else 0.0
         takes += first * pre + 0.66e-3 if steps & 0x40 else 0.0
-        last = decode_timeout(self.map.final_timeout) - first
+        last = api.decode_timeout(self.map.final_timeout) - first
         return takes + (max(last, 0) * final + 0.55e-3 if steps & 0x80 else 0.0)
 
     def measure(self, takes: float) -> None:

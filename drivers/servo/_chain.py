@@ -270,7 +270,7 @@ class Chain(Actuator[ChainConfigT, ServoMapT]):
     def at_rest(self) -> str:
         """Tell of servos that are limp and do not turn."""
         fastest = max(abs(state.velocity) for state in self.measure().values())
-        return f"stopped ({fastest:.2f} rad/s, limp)" if fastest < REST else ""
+        return f"stopped ({fastest:.1f} rad/s, limp)" if fastest < REST else ""
 
     @command
     def scan(self, first: int = 0, last: int = 20) -> Generator[float, None, str]:

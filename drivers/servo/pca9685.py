@@ -18,7 +18,6 @@ from horus.hal import (
     ActuatorConfig,
     Burst,
     CommandRefused,
-    FaultKind,
     Link,
     Register,
     RegisterMap,
@@ -41,12 +40,12 @@ FIELDS = ("velocity", "effort", "stiffness", "damping")  # of a command, not fol
 class Pca9685Registers(RegisterMap):
     """The registers used here; each output has ON and OFF, 16 bits each, little-endian."""
 
-    mode1 = Register(0x00, "B", reset=0x11)
-    mode2 = Register(0x01, "B", reset=0x04)
+    mode1 = Register(0x00, reset=0x11)
+    mode2 = Register(0x01, reset=0x04)
     modes = Burst(0x00, "2B")
     outputs = Burst(FIRST, "<32H")
-    all_off_high = Register(0xFD, "B")
-    prescale = Register(0xFE, "B", reset=0x1E)
+    all_off_high = Register(0xFD)
+    prescale = Register(0xFE, reset=0x1E)
 
 
 @dataclass(frozen=True)
@@ -152,11 +151,10 @@ class Pca9685(Actuator[Pca9685Config, Pca9685Registers]):
         """Check bits that are always 0 here; the chip has no identity register."""
         mode1, mode2 = self.map.modes
         if mode2 & 0xE0 or self.map.prescale < 3:
-            raise self.fault(
-                FaultKind.REJECTED,
-                f"the device that answers is no PCA9685: MODE1 reads 0x{mode1:02X}, "
-                f"MODE2 0x{mode2:02X}, PRE_SCALE 0x{self.map.prescale:02X}",
-                cure="is it an INA219? Correct use: or address: in horus.yaml",
+            raise self.stranger(
+                f"is no PCA9685: MODE1 reads 0x{mode1:02X}, MODE2 0x{mode2:02X}, "
+                f"PRE_SCALE 0x{self.map.prescale:02X}",
+                hint="is it an INA219?",
             )
         return True
 
@@ -172,9 +170,7 @@ class Pca9685(Actuator[Pca9685Config, Pca9685Registers]):
         self.wanted = INCREMENT | (EXTERNAL if self.config.external_clock else 0)
         self.map.mode1 = self.wanted
         yield 0.001  # the oscillator starts within 0.5 ms
-        if self.map.prescale != self.config.prescale:
-            text = f"PRE_SCALE reads {self.map.prescale}, not {self.config.prescale}"
-            raise self.fault(FaultKind.CORRUPT, text)
+        self.confirm("PRE_SCALE", self.map.prescale, self.config.prescale)
 
     def arm(self) -> None:
         """Do nothing: an output has no pulses before its first command."""
@@ -215,9 +211,7 @@ class Pca9685(Actuator[Pca9685Config, Pca9685Registers]):
         for _, group in groupby(enumerate(changed), lambda pair: pair[1] - pair[0]):
             numbers = [number for _, number in group]
             data = b"".join(wanted[number] for number in numbers)
-            self.map.memory.write(
-                FIRST + 4 * numbers[0], data
-            )  # in one burst, so they move at once
+            self.map.memory.write(FIRST + 4 * numbers[0], data)  # in one burst: they move at once
         self.sent.update(wanted)
 
     def registers(self, output: Output, value: float) -> bytes:
@@ -244,14 +238,7 @@ class Pca9685(Actuator[Pca9685Config, Pca9685Registers]):
 
     def read(self) -> JointState:
         """See that the chip still does what it was told; return the joints' names."""
-        mode1, mode2 = self.map.modes
-        if (mode1, mode2) != (self.wanted, TOTEM_POLE):
-            raise self.fault(
-                FaultKind.REJECTED,
-                f"MODE1 and MODE2 read 0x{mode1:02X} 0x{mode2:02X} "
-                f"and not 0x{self.wanted:02X} 0x{TOTEM_POLE:02X}",
-                cure="was it restarted, or does another program use it?",
-            )
+        self.confirm("MODE1 and MODE2", self.map.modes, (self.wanted, TOTEM_POLE))
         return JointState(",".join(output.name for output in self.outputs))
 
     def at_rest(self) -> str:

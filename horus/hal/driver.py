@@ -22,6 +22,9 @@ ConfigT = TypeVar("ConfigT", bound=DriverConfig)
 MapT = TypeVar("MapT", bound=DeviceMap)
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
+#: One value of a device, or several.
+Values = int | tuple[int, ...]
+
 #: What `Driver.configure` may be: a generator that yields the seconds to wait before it goes on.
 Steps = Iterator[float]
 
@@ -66,6 +69,14 @@ def type_arguments(cls: type, base: type) -> tuple[Any, ...]:
         if bound and isinstance(root, type) and issubclass(root, base):
             return arguments
     return ()
+
+
+def in_hex(*values: Values) -> tuple[str, ...]:
+    """Return values for people, each number with as many whole bytes as the longest needs."""
+    several = [(value,) if isinstance(value, int) else value for value in values]
+    longest = max((number for numbers in several for number in numbers), default=0)
+    digits = 2 * max(1, (longest.bit_length() + 7) // 8)
+    return tuple(" ".join(f"0x{number:0{digits}X}" for number in numbers) for numbers in several)
 
 
 class Driver(ABC, Generic[ConfigT, MapT]):
@@ -151,6 +162,36 @@ class Driver(ABC, Generic[ConfigT, MapT]):
             if self.link.clock() > deadline:
                 raise self.fault(FaultKind.TIMEOUT, f"{what} not finished after {timeout:g} s")
             yield 0.001
+
+    def expect(self, found: Values, wanted: Values, what: str, hint: str = "") -> bool:
+        """Return True for the right identity; any other is a fault that names both.
+
+        For `probe`: ``return self.expect(self.map.identity, IDENTITY, "an MPU-6050")``.
+        """
+        if found == wanted:
+            return True
+        has, has_not = in_hex(found, wanted)
+        raise self.stranger(f"has identity {has}; {what} has {has_not}", hint)
+
+    def stranger(self, text: str, hint: str = "") -> DeviceFault:
+        """Return the fault of another device in the place of this one, to be raised by `probe`.
+
+        ``text`` goes on after "the device that answers"; a ``hint`` asks what it may be.
+        """
+        cure = f"orrect use: or {self.map_type.station_option or 'bus'}: in horus.yaml"
+        cure = f"{hint} C{cure}" if hint else f"c{cure}"
+        return self.fault(FaultKind.REJECTED, f"the device that answers {text}", cure)
+
+    def confirm(self, what: str, found: Values, wanted: Values) -> None:
+        """Raise a fault when settings that are read back are not those that were made."""
+        if found == wanted:
+            return
+        has, has_not = in_hex(found, wanted)
+        raise self.fault(
+            FaultKind.CORRUPT,
+            f"{what} {'reads' if isinstance(found, int) else 'read'} {has} and not {has_not}",
+            cure="was it restarted, or does another program use it? It is set up again",
+        )
 
     def fault(self, kind: FaultKind, text: str, cure: str = "") -> DeviceFault:
         """Return a fault of this device, to be raised."""

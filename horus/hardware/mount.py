@@ -8,6 +8,7 @@ from typing import Any
 
 from horus.hal.config import signed_axes
 from horus.hal.driver import Driver
+from horus.hal.rotation import Quaternion, product
 from horus.hardware import topics
 from horus.msgs import Imu, MagneticField
 
@@ -52,9 +53,9 @@ class Mount:
             for name, value in zip(names, turned, strict=True):
                 setattr(message, name, value)
         if isinstance(message, Imu) and any(message.orientation):
-            message.orientation = _product(message.orientation, self._quaternion())
+            message.orientation = product(message.orientation, self._quaternion())
 
-    def _quaternion(self) -> tuple[float, float, float, float]:
+    def _quaternion(self) -> Quaternion:
         """Return the rotation from the frame's axes to the sensor's, as (x, y, z, w)."""
         (a, b, c), (d, e, f), (g, h, i) = zip(*self.matrix, strict=True)  # its transpose
         # Of the four equal forms the one with the largest divisor (Shepperd's method).
@@ -75,16 +76,3 @@ def mountable(driver: type[Driver[Any, Any]]) -> bool:
     """Return whether any message of a driver has vectors that a mount turns."""
     types = [topics.data_type(driver), *topics.output_types(driver).values()]
     return any(kind in VECTORS for kind in types)
-
-
-def _product(
-    left: tuple[float, float, float, float], right: tuple[float, float, float, float]
-) -> tuple[float, float, float, float]:
-    ax, ay, az, aw = left
-    bx, by, bz, bw = right
-    return (
-        aw * bx + ax * bw + ay * bz - az * by,
-        aw * by - ax * bz + ay * bw + az * bx,
-        aw * bz + ax * by - ay * bx + az * bw,
-        aw * bw - ax * bx - ay * by - az * bz,
-    )

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from typing import Any
 
 import pytest
@@ -272,6 +273,11 @@ def test_a_fault_makes_it_safe(bench: Any, monkeypatch: pytest.MonkeyPatch) -> N
     assert resting(bench)
 
 
+def without_numbers(text: str) -> str:
+    """Return a text in which a reading with noise is the same each time."""
+    return re.sub(r"-?\d+(\.\d+)?", "#", text)
+
+
 def test_the_end_makes_it_safe_and_says_how_it_was_left(
     bench: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -280,8 +286,8 @@ def test_the_end_makes_it_safe_and_says_how_it_was_left(
     with caplog.at_level(logging.INFO):
         bench.scheduler.stop()
     assert resting(bench)
-    said = bench.node._driver.at_rest()
-    assert (said or "told to stop; not seen at rest yet") in caplog.text
+    said = bench.node._driver.at_rest() or "told to stop; not seen at rest"
+    assert without_numbers(said) in without_numbers(caplog.text)
 
 
 def test_its_last_words_alone_stop_it(bench: Any) -> None:

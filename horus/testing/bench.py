@@ -28,6 +28,10 @@ from horus.scheduler import Scheduler
 from horus.scheduler.clock import SimClock
 
 
+#: What a clock shows (s) that is wrong.
+FAR_AHEAD = 1e7
+
+
 class HandClock(SimClock):
     """A `SimClock` that remembers for how long it was slept on."""
 
@@ -185,8 +189,9 @@ class Bench:
             self.senders[sender] = Publisher(topics.command_topic("device"))
         stamp_ns = self.clock.monotonic_ns() - int(age * 1e9)
         if age < 0 and (simulated := process_clock.in_use()) is not None:
-            process_clock.use(None)  # a sender whose clock is wrong does not go by ours
-            self.senders[sender].send(command, stamp_ns=stamp_ns)
+            process_clock.use(None)
+            with SimClock(start=FAR_AHEAD):  # a sender whose clock is wrong does not go by ours
+                self.senders[sender].send(command, stamp_ns=stamp_ns)
             process_clock.use(simulated)
         else:
             self.senders[sender].send(command, stamp_ns=stamp_ns)

@@ -90,7 +90,7 @@ def test_icm20948(client: Any, put_on_bus: Callable[..., Any], clock: Any) -> No
 
 def twin_axes(twin: Any, vector: tuple[float, ...]) -> tuple[float, ...]:
     """Return a vector along the body's axes of this moment in those of the world."""
-    from horus_drivers.imu.inertial import rotated
+    from horus.hal.rotation import rotated
 
     return rotated(vector, twin.attitude)
 

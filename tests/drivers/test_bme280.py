@@ -6,14 +6,8 @@ from typing import Any
 
 import pytest
 from horus_drivers.env._compensation import compensate_humidity
-from horus_drivers.env.bme280 import (
-    Bme280,
-    Bme280Config,
-    Bme280Sim,
-    Bmp280,
-    Bmp280Config,
-    Bmp280Sim,
-)
+from horus_drivers.env.bme280 import Bme280, Bme280Config, Bme280Sim
+from horus_drivers.env.bmp280 import Bmp280, Bmp280Config, Bmp280Sim
 
 from horus.hal import DeviceFault, FaultKind, I2cBus, I2cLink, SimI2cBus
 from horus.msgs import Environment
@@ -136,7 +130,7 @@ def test_the_humidity_calibration_is_taken_apart_as_the_data_sheet_says(clock: A
 @pytest.mark.parametrize(
     ("kind", "found", "text"),
     [
-        (Bme280, 0x58, "identity 0x58; a BME280 has 0x60: correct use: .bme280 is 0x60, bmp280"),
+        (Bme280, 0x58, "identity 0x58; a BME280 has 0x60: is it a BMP280 .0x58"),
         (Bmp280, 0x60, "identity 0x60; a BMP280 has 0x58"),
         (Bme280, 0x61, "identity 0x61; a BME280 has 0x60"),
     ],
@@ -190,7 +184,7 @@ def test_a_chip_that_was_restarted_is_a_fault_and_no_sample(clock: Any) -> None:
     driver = configured(bus, clock)
     bus.bytes[0xF7:0xFD] = EXAMPLE
     bus.bytes[0xF4] = 0x00
-    with pytest.raises(DeviceFault, match="settings are 0x00 0xE0 and not as configured"):
+    with pytest.raises(DeviceFault, match="read 0x00 0xE0 and not 0x4F 0xE0: was it restarted"):
         driver.read()
 
 

@@ -151,7 +151,7 @@ def test_before_the_fusion_runs_there_is_no_sample(clock: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "kind", "text"),
     [
-        ({"mode": 0x00}, FaultKind.STALE, "lost its settings .mode 0x00."),
+        ({"mode": 0x00}, FaultKind.CORRUPT, "mode and units read 0x00 0x80 and not 0x0C 0x80: was"),
         ({"status": 1, "error": 3}, FaultKind.OTHER, "system error 3"),
     ],
 )

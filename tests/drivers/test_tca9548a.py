@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from horus_drivers.env.bme280 import Bmp280Config, Bmp280Sim
+from horus_drivers.env.bmp280 import Bmp280Config, Bmp280Sim
 from horus_drivers.imu.mpu6050 import Mpu6050Config, Mpu6050Sim
 from horus_drivers.mux.tca9548a import Tca9548a
 

@@ -4,14 +4,8 @@ import math
 from typing import Any
 
 import pytest
-from horus_drivers.range.vl53l0x import (
-    Vl53l0x,
-    Vl53l0xConfig,
-    Vl53l0xSim,
-    Vl53l0xSimConfig,
-    decode_timeout,
-    encode_timeout,
-)
+from horus_drivers.range._vl53l0x_api import decode_timeout, encode_timeout
+from horus_drivers.range.vl53l0x import Vl53l0x, Vl53l0xConfig, Vl53l0xSim, Vl53l0xSimConfig
 
 from horus.hal import DeviceFault, FaultKind, I2cBus, I2cLink, SimI2cBus
 from horus.msgs import RangeKind, RangeSensor
@@ -180,7 +174,9 @@ def test_at_a_low_rate_it_is_emptied_in_between(clock: Any) -> None:
 def test_another_identity_is_rejected_naming_both(clock: Any) -> None:
     bus = Chip()
     bus.pages[0][0xC0:0xC3] = bytes.fromhex("EACC10")
-    with pytest.raises(DeviceFault, match="identity EA CC 10; a VL53L0X has EE AA 10: is it a VL5"):
+    with pytest.raises(
+        DeviceFault, match="0xEA 0xCC 0x10; a VL53L0X has 0xEE 0xAA 0x10: is it"
+    ):
         made(bus, clock).probe()
 
 

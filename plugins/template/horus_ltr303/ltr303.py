@@ -45,11 +45,11 @@ class Ltr303Registers(RegisterMap):
     integration = Bits(0x85, low=3, width=3)
     revision = Bits(0x86, low=0, width=4)
     part = Bits(0x86, low=4, width=4, reset=PART)
-    manufacturer = Register(0x87, "B", reset=MANUFACTURER)
+    manufacturer = Register(0x87, reset=MANUFACTURER)
     counts = Burst(0x88, "<HH")  # channel 1 (infrared), channel 0 (visible and infrared)
     fresh = Bits(0x8C, low=2)
     invalid = Bits(0x8C, low=7)
-    status = Register(0x8C, "B")
+    status = Register(0x8C)
 
 
 FRESH, INVALID = 0x04, 0x80  # of the status
@@ -59,7 +59,7 @@ FRESH, INVALID = 0x04, 0x80  # of the status
 class Ltr303Config(DriverConfig):
     """Options of an LTR-303ALS."""
 
-    address: Literal[0x29] = 0x29
+    address: Literal[0x29] = option(0x29, doc="fixed")
     rate: float = option(5.0, unit="Hz", above=0, high=10, doc="samples a second")
     stale_after: float = option(
         2.0, unit="s", above=0, high=3600, doc="no new sample for this long is a fault"
@@ -85,14 +85,7 @@ class Ltr303(Driver[Ltr303Config, Ltr303Registers]):
     def probe(self) -> bool:
         """Check part and manufacturer."""
         found = self.map.part, self.map.manufacturer
-        if found != (PART, MANUFACTURER):
-            raise self.fault(
-                FaultKind.REJECTED,
-                f"the device that answers has part 0x{found[0]:X} of manufacturer "
-                f"0x{found[1]:02X}; an LTR-303 has 0xA of 0x05",
-                cure="correct use: or bus: in horus.yaml",
-            )
-        return True
+        return self.expect(found, (PART, MANUFACTURER), "an LTR-303")
 
     def configure(self) -> Steps:
         """Reset, set up, switch on."""
