@@ -1,5 +1,6 @@
-"""Bosch BMP280: temperature and air pressure, on I2C; and what the BME280 has in common with it.
+"""Bosch BMP280: temperature and air pressure, on I2C.
 
+The BME280 shares all but its humidity with it: `horus_drivers.env.bme280` builds on this file.
 Source: BMP280 data sheet BST-BMP280-DS001 revision 1.19; the compensation is its formula in
 floating point (appendix 8.1). SDO low is address 0x76, SDO high 0x77.
 """

@@ -250,9 +250,12 @@ class DriverNode(Node):
             return
         found = self._driver.calibration
         if found is not self._kept and self.state in (DeviceState.READY, DeviceState.ACTIVE):
-            calibration.save(found, self._notes)
             self._kept = found
-            self.log_info(f"its calibration is saved in {self._notes}")
+            try:
+                calibration.save(found, self._notes)
+                self.log_info(f"its calibration is saved in {self._notes}")
+            except OSError as error:  # the device itself is well
+                self.log_error(f"its calibration is lost at the end, it cannot be saved: {error}")
 
     def _invoke(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         """Call a command of the driver; a device that is not there refuses."""

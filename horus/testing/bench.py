@@ -27,7 +27,6 @@ from horus.plugins import drivers
 from horus.scheduler import Scheduler
 from horus.scheduler.clock import SimClock
 
-
 #: What a clock shows (s) that is wrong.
 FAR_AHEAD = 1e7
 

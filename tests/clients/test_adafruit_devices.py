@@ -5,14 +5,8 @@ from typing import Any
 
 import pytest
 from horus_drivers.adc.ads1115 import Ads1115Config, Ads1115Sim, Ads1115SimConfig
-from horus_drivers.env.bme280 import (
-    Bme280Config,
-    Bme280Sim,
-    Bme280SimConfig,
-    Bmp280Config,
-    Bmp280Sim,
-    Bmp280SimConfig,
-)
+from horus_drivers.env.bme280 import Bme280Config, Bme280Sim, Bme280SimConfig
+from horus_drivers.env.bmp280 import Bmp280Config, Bmp280Sim, Bmp280SimConfig
 from horus_drivers.imu.mpu6050 import Mpu6050Config, Mpu6050Sim
 from horus_drivers.mux.tca9548a import Tca9548a
 from horus_drivers.power.ina219 import Ina219Config, Ina219Sim, Ina219SimConfig

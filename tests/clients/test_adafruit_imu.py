@@ -12,6 +12,7 @@ from horus_drivers.imu.lsm6dsox import Lsm6dsoxConfig, Lsm6dsoxSim
 from horus_drivers.imu.mpu6050 import Mpu6050Config, Mpu6050Sim
 
 from horus.hal import I2cLink
+from horus.hal.rotation import rotated
 
 FORCE = (1.5, -2.5, 9.0)
 TURN = (0.4, -0.8, 1.2)
@@ -90,8 +91,6 @@ def test_icm20948(client: Any, put_on_bus: Callable[..., Any], clock: Any) -> No
 
 def twin_axes(twin: Any, vector: tuple[float, ...]) -> tuple[float, ...]:
     """Return a vector along the body's axes of this moment in those of the world."""
-    from horus.hal.rotation import rotated
-
     return rotated(vector, twin.attitude)
 
 

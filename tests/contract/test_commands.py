@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,6 +73,16 @@ def test_what_it_found_out_is_saved_and_there_again_at_the_next_start(
     again = make_bench("mpu6050")
     again.until(lambda: again.node.samples)
     assert again.node._driver.calibration == Notes(offset=4.0)
+
+
+def test_a_calibration_that_cannot_be_saved_is_said_and_the_device_works_on(
+    bench: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "calibration").write_text("a file where the folder should be")
+    assert ask(bench, "measure", samples=4) == 4
+    bench.run(0.1)
+    assert "it cannot be saved: " in caplog.text
+    assert bench.node.state is DeviceState.ACTIVE
 
 
 def test_a_calibration_that_is_broken_is_a_fault_that_names_file_and_line(

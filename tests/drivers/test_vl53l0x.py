@@ -174,9 +174,7 @@ def test_at_a_low_rate_it_is_emptied_in_between(clock: Any) -> None:
 def test_another_identity_is_rejected_naming_both(clock: Any) -> None:
     bus = Chip()
     bus.pages[0][0xC0:0xC3] = bytes.fromhex("EACC10")
-    with pytest.raises(
-        DeviceFault, match="0xEA 0xCC 0x10; a VL53L0X has 0xEE 0xAA 0x10: is it"
-    ):
+    with pytest.raises(DeviceFault, match="0xEA 0xCC 0x10; a VL53L0X has 0xEE 0xAA 0x10: is it"):
         made(bus, clock).probe()
 
 

@@ -93,7 +93,7 @@ def test_saturation_is_a_fault_and_not_a_value(clock: HandClock) -> None:
 def test_another_identity_is_rejected_naming_both(clock: HandClock) -> None:
     bus = Memory()
     bus.bytes[0x86] = 0x92
-    with pytest.raises(DeviceFault, match=r"part 0x9 .*; an LTR-303 has 0xA") as info:
+    with pytest.raises(DeviceFault, match="identity 0x09 0x05; an LTR-303 has 0x0A 0x05") as info:
         driver_on(bus, clock).probe()
     assert info.value.kind is FaultKind.REJECTED
 
