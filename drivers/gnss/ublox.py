@@ -138,7 +138,8 @@ class Ublox(Driver[UbloxConfig, UbxPackets]):
                 taken.append(port)
             yield 0.0
         if not taken:
-            raise self.fault(FaultKind.REJECTED, "it refuses to send NAV-PVT on any port")
+            text = "it refuses to send NAV-PVT on any port"
+            raise self.fault(FaultKind.REJECTED, text, cure="update its firmware with u-center")
 
     def _by_messages(self, period: int) -> Steps:
         self._must(UbxPackets.cfg_rate, self.map.cfg_rate.pack(period, 1, 1))

@@ -10,10 +10,10 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from horus.hal import Actuator, ActuatorConfig, CommandRefused, option
+from horus.hal import Actuator, ActuatorConfig, option
 from horus.hal.layouts import BitFields, Constant, Span
 from horus.hal.simmotor import MotorSimConfig, SimMotor
-from horus.msgs import ControlMode, MotorCommand
+from horus.msgs import ControlMode, MotorCommand, MotorState
 
 CONTROL = BitFields("u16 u12 u12 u12 u12")
 STIFFNESS, DAMPING = Span(0.0, 500.0, 12), Span(0.0, 5.0, 12)  # N·m/rad, N·m·s/rad
@@ -21,6 +21,13 @@ ENABLE, DISABLE = Constant("FFFFFFFFFFFFFFFC"), Constant("FFFFFFFFFFFFFFFD")
 ZERO = Constant("FFFFFFFFFFFFFFFE")
 ARMED_WITHIN = 0.5  # s from the command to enabled
 LOST = 0.5  # s without an answer
+FORWARD = ("position", "velocity", "torque")
+MODES = {  # what is followed
+    ControlMode.VELOCITY: ("velocity", "torque"),
+    ControlMode.POSITION: FORWARD,
+    ControlMode.TORQUE: ("torque",),
+    ControlMode.IMPEDANCE: (*FORWARD, "stiffness", "damping"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +47,7 @@ class MitConfig(ActuatorConfig):
     damping: float = option(
         1.0, unit="N·m·s/rad", low=0, high=5, doc="of the damper in mode POSITION"
     )
-    reverse: bool = option(False, doc="the output turns the other way round")
+    reverse: bool = option(False, doc="the motor turns against the output")
 
 
 class Setpoint(NamedTuple):
@@ -97,15 +104,8 @@ def _inside(span: Span, count: int) -> float:
 
 def check(driver: Actuator[Any, Any], command: MotorCommand, ranges: MitRanges) -> None:
     """Raise `CommandRefused` for what the motor cannot follow or may not do."""
+    driver.only(command, MODES)
     config, limit, mode = driver.config, driver.limit, command.mode
-    if mode not in (
-        ControlMode.VELOCITY,
-        ControlMode.POSITION,
-        ControlMode.TORQUE,
-        ControlMode.IMPEDANCE,
-    ):
-        known = "VELOCITY, POSITION, TORQUE and IMPEDANCE"
-        raise CommandRefused(f"control mode {mode}: this driver does {known}")
     fastest = min(config.max_velocity, ranges.velocity)
     strongest = min(config.max_torque, ranges.torque)
     if mode != ControlMode.TORQUE:
@@ -116,6 +116,28 @@ def check(driver: Actuator[Any, Any], command: MotorCommand, ranges: MitRanges) 
         limit("stiffness", command.stiffness, STIFFNESS.low, STIFFNESS.high, "N·m/rad")
         limit("damping", command.damping, DAMPING.low, DAMPING.high, "N·m·s/rad")
     limit("torque", command.torque, -strongest, strongest, "N·m", "max_torque")
+
+
+def state(
+    config: MitConfig, measured: tuple[float, float, float], temperature: float, mode: ControlMode
+) -> MotorState:
+    """Return the message of what was measured (see `MitRanges`); mode IDLE is not armed."""
+    sign = -1.0 if config.reverse else 1.0
+    position, velocity, torque = measured
+    return MotorState(
+        position=sign * position,
+        velocity=sign * velocity,
+        torque=sign * torque,
+        temperature=temperature,
+        mode=mode,
+        armed=mode != ControlMode.IDLE,
+    )
+
+
+def resting(driver: Actuator[Any, Any], ranges: MitRanges, counts: tuple[int, int, int]) -> str:
+    """Return for `Actuator.at_rest` that the motor does not turn, as far as it can tell."""
+    velocity = ranges.measured(*counts)[1]
+    return driver.resting(velocity, resolution=2 * ranges.spans[1].resolution)
 
 
 def setpoint(config: MitConfig, command: MotorCommand) -> Setpoint:

@@ -18,20 +18,20 @@ VERSION_END = b"\n\x00"
 MOST_VERSION = 50  # bytes
 
 
-class Asked:
-    """Something that the board is asked for: its command and the layout of its answer."""
+class Exchange:
+    """A command of the board, and the layout of the data that goes with it."""
 
     def __init__(self, number: int, format: str) -> None:
         self.number = number
         self.struct = struct.Struct(format)
 
 
-class Told:
-    """Something that the board is told: its command and the layout of its data."""
+class Asked(Exchange):
+    """Something that the board is asked for; the layout is that of its answer."""
 
-    def __init__(self, number: int, format: str) -> None:
-        self.number = number
-        self.struct = struct.Struct(format)
+
+class Told(Exchange):
+    """Something that the board is told."""
 
 
 class Requests(Framing):

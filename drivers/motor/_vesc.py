@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from horus.hal import Actuator, ActuatorConfig, CommandRefused, option
+from horus.hal import Actuator, ActuatorConfig, CommandRefused, Sim, Stimulus, option
 from horus.hal.simmotor import MotorSimConfig, SimMotor
 from horus.msgs import ControlMode, MotorCommand
 
@@ -18,6 +18,12 @@ DEGREE = TURN / 360
 #: One count of what is commanded, in its unit: share of the supply, A, degrees. ERPM are whole.
 DUTY, CURRENT, ANGLE = 1e-5, 1e-3, 1e-6
 TACHO_STEPS = 6  # of the tachometer, per electrical revolution
+MODES = {
+    ControlMode.VELOCITY: ("velocity",),
+    ControlMode.POSITION: ("position",),
+    ControlMode.TORQUE: ("torque",),
+    ControlMode.DUTY: ("duty",),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +57,7 @@ class VescUnits:
 
     def check(self, driver: Actuator[Any, Any], command: MotorCommand) -> None:
         """Raise `CommandRefused` for what the motor cannot follow."""
+        driver.only(command, MODES)
         config, limit = self.config, driver.limit
         if command.mode == ControlMode.VELOCITY:
             most = config.max_velocity
@@ -62,11 +69,8 @@ class VescUnits:
                 raise CommandRefused("mode TORQUE needs the option torque_constant")
             most = config.max_current * self.torque
             limit("torque", command.torque, -most, most, "N·m", "max_current")
-        elif command.mode == ControlMode.POSITION:
-            limit("position", command.position, 0.0, TURN / config.gear_ratio, "rad", "gear_ratio")
         else:
-            known = "VELOCITY, POSITION, TORQUE and DUTY"
-            raise CommandRefused(f"control mode {command.mode}: this driver does {known}")
+            limit("position", command.position, 0.0, TURN / config.gear_ratio, "rad", "gear_ratio")
 
     def setting(self, command: MotorCommand) -> tuple[str, float]:
         """Return the name of the setting (erpm, duty, current, angle) and its value."""
@@ -77,6 +81,11 @@ class VescUnits:
         if command.mode == ControlMode.POSITION:  # within one turn of the motor: all it knows
             return "angle", command.position * self.gear / DEGREE % 360
         return "erpm", round(command.velocity * self.erpm)
+
+
+def hottest(fet: float, motor: float) -> float:
+    """Return the higher temperature (°C); a motor without a sensor reads what cannot be."""
+    return max(fet, motor) if -30.0 < motor < 150.0 else fet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,3 +177,30 @@ class VescCore:
             "temperature": motor.temperature,
             "at_rest": self.released and abs(motor.velocity) < 0.05,
         }
+
+
+class VescTwin(Sim[Any, Any]):
+    """What the twins have on every bus: the world around the motor, and the firmware."""
+
+    options: VescSimConfig
+    load = Stimulus(0.0, unit="N·m", low=-100, high=100, doc="torque on the motor shaft, forward")
+    ambient = Stimulus(25.0, unit="°C", low=-40, high=125)
+    voltage = Stimulus(24.0, unit="V", low=0, high=100, doc="of the supply")
+
+    def setup(self) -> None:
+        """Begin at rest."""
+        self.voltage = self.options.supply
+        self.core = VescCore(self.options, self.config)
+
+    def power_on(self) -> None:
+        """Come up released."""
+        self.core.power_on(self.time)
+
+    def update(self) -> None:
+        """Move the motor on."""
+        self.core.motor.volts = self.voltage
+        self.core.move(self.dt, self.time, self.load, self.ambient)
+
+    def truth(self) -> dict[str, object]:
+        """Return what the output shaft really does."""
+        return self.core.truth()

@@ -52,7 +52,6 @@ from horus.hal import (
     Actuator,
     ActuatorConfig,
     Command,
-    CommandRefused,
     FaultKind,
     Link,
     Report,
@@ -76,6 +75,7 @@ BEAT, ANSWER = 0.05, 0.1  # s: our heartbeat, the drive's
 LOST = 0.5  # s without a heartbeat
 ARMED_WITHIN = 1.0  # s from the command to enabled
 TURN = 2 * math.pi  # rad
+MODES = {ControlMode.VELOCITY: ("velocity",), ControlMode.POSITION: ("position",)}
 
 
 class Condition(NamedTuple):
@@ -114,9 +114,11 @@ class Cia402Config(ActuatorConfig):
     gear_ratio: float = option(1.0, above=0, high=10_000, doc="motor turns per turn of the output")
     reverse: bool = option(False, doc="the motor turns against the output")
     max_velocity: float = option(20.0, unit="rad/s", above=0, high=10_000, doc="of the output")
-    acceleration: float = option(50.0, unit="rad/s²", above=0, high=100_000, doc="of the output")
+    acceleration: float = option(
+        50.0, unit="rad/s²", above=0, high=100_000, doc="of the output: the drive's own ramp"
+    )
     watchdog: float = option(
-        0.25, unit="s", low=0, high=10, doc="the drive stops when we are silent; 0 is off"
+        0.25, unit="s", low=0, high=10, doc="it stops by itself when unheard so long; 0 is off"
     )
 
     @property
@@ -150,8 +152,8 @@ class Cia402(Actuator[Cia402Config, Cia402Frames]):
             return False
         profile = int.from_bytes(data[:2], "little")
         if profile != PROFILE:
-            text = f"node {self.config.node} has CANopen profile {profile}, not {PROFILE} (a drive)"
-            raise self.fault(FaultKind.REJECTED, text, cure="correct node:")
+            text = f"has the CANopen profile {profile}; a CiA 402 drive has {PROFILE}"
+            raise self.stranger(text)
         return True
 
     def configure(self) -> Steps:
@@ -194,16 +196,11 @@ class Cia402(Actuator[Cia402Config, Cia402Frames]):
 
     def check(self, command: MotorCommand) -> None:
         """Refuse all but velocities and positions within the limits."""
-        config = self.config
-        if command.mode == ControlMode.VELOCITY:
-            most = config.max_velocity
-            self.limit("velocity", command.velocity, -most, most, "rad/s", "max_velocity")
-        elif command.mode == ControlMode.POSITION:
-            most = (2**31 - 1) / abs(config.counts)
-            self.limit("position", command.position, -most, most, "rad")
-        else:
-            known = "VELOCITY and POSITION"
-            raise CommandRefused(f"control mode {command.mode}: this driver does {known}")
+        self.only(command, MODES)
+        fastest = self.config.max_velocity
+        farthest = (2**31 - 1) / abs(self.config.counts)
+        self.limit("velocity", command.velocity, -fastest, fastest, "rad/s", "max_velocity")
+        self.limit("position", command.position, -farthest, farthest, "rad")
 
     def write(self, command: MotorCommand) -> None:
         """Set the velocity, or the position to go to."""
@@ -229,7 +226,7 @@ class Cia402(Actuator[Cia402Config, Cia402Frames]):
         beat = self.map.heartbeat.require(LOST)
         if beat != OPERATIONAL:
             text = f"the node is in state 0x{beat:02X}, not operational"
-            raise self.fault(FaultKind.REJECTED, text, cure="was it restarted?")
+            raise self.restarted(text)
         condition = self.map.condition.require(LOST)
         state = state_of(condition.status)
         if state in ("fault", "fault reaction"):
@@ -239,7 +236,9 @@ class Cia402(Actuator[Cia402Config, Cia402Frames]):
         enabled = state == "enabled"
         if self.armed_ns and not enabled:
             if self.armed_for > ARMED_WITHIN:
-                raise self.fault(FaultKind.REJECTED, f"it is in state {state!r}, not enabled")
+                cure = "has its power stage its supply, and its enable input (STO) its signal?"
+                text = f"it is in state {state!r}, not enabled"
+                raise self.fault(FaultKind.REJECTED, text, cure)
             self._go_on()
         motion = self.map.motion.new()
         if motion is None:
@@ -260,9 +259,8 @@ class Cia402(Actuator[Cia402Config, Cia402Frames]):
             return ""
         if state_of(condition.status) in ("enabled", "quick stop"):
             return ""
-        velocity = motion.velocity / self.config.speed
-        slow = abs(velocity) < max(0.05, 1.5 / abs(self.config.speed))
-        return f"stopped ({velocity + 0.0:.2f} rad/s, idle)" if slow else ""
+        speed = self.config.speed
+        return self.resting(motion.velocity / speed, resolution=1.5 / abs(speed))
 
     def _go_on(self) -> None:
         """Send the target with the controlword that the present state needs."""

@@ -25,7 +25,9 @@ from horus_drivers.motor._mit import (
     MitSimConfig,
     Setpoint,
     check,
+    resting,
     setpoint,
+    state,
 )
 
 from horus.hal import (
@@ -174,18 +176,10 @@ class CubeMars(Actuator[CubeMarsConfig, CubeMarsFrames]):
         if health is not None and health.error:
             text = f"error {health.error} {ERRORS.get(health.error, '')}".rstrip()
             raise self.fault(FaultKind.REJECTED, text, cure="mend its cause, then cut its power")
-        sign = -1.0 if self.config.reverse else 1.0
-        position, velocity, torque = self.ranges.measured(
-            reply.position, reply.velocity, reply.torque
-        )
-        return MotorState(
-            position=sign * position,
-            velocity=sign * velocity,
-            torque=sign * torque,
-            temperature=health.temperature if health else math.nan,
-            mode=self._mode if self.armed_ns else ControlMode.IDLE,
-            armed=bool(self.armed_ns),
-        )
+        measured = self.ranges.measured(reply.position, reply.velocity, reply.torque)
+        temperature = health.temperature if health else math.nan
+        mode = self._mode if self.armed_ns else ControlMode.IDLE
+        return state(self.config, measured, temperature, mode)
 
     def at_rest(self) -> str:
         """Tell of a motor that does not turn after it was told to leave motor mode."""
@@ -193,9 +187,7 @@ class CubeMars(Actuator[CubeMarsConfig, CubeMarsFrames]):
         reply = self.map.reply.latest()
         if reply is None:
             return ""
-        velocity = self.ranges.measured(reply.position, reply.velocity, reply.torque)[1]
-        slow = abs(velocity) < max(0.05, 2 * self.ranges.spans[1].resolution)
-        return f"stopped ({abs(velocity):.2f} rad/s, idle)" if slow else ""
+        return resting(self, self.ranges, (reply.position, reply.velocity, reply.torque))
 
     def _send(self, wanted: Setpoint) -> None:
         self._control = self.ranges.counts(wanted)
@@ -258,7 +250,7 @@ class CubeMarsSim(CanSim[CubeMarsConfig, CubeMarsFrames], twin_of=CubeMars):
     def tell(self) -> None:
         """Answer with the state."""
         counts = self.core.measured(self.config.ranges)
-        frame = BitFields("u8 u16 u12 u12").pack(self.station, *counts)
+        frame = CubeMarsFrames.reply.layout.pack(self.station, *counts)
         if not self.options.old:
             frame += bytes((round(self.core.motor.temperature) & 0xFF, self.error))
         self.emit_frame(CanFrame(self.config.master, frame))

@@ -24,7 +24,9 @@ from horus_drivers.motor._mit import (
     MitSimConfig,
     Setpoint,
     check,
+    resting,
     setpoint,
+    state,
 )
 
 from horus.hal import (
@@ -32,7 +34,6 @@ from horus.hal import (
     CanMap,
     CanSim,
     Command,
-    CommandRefused,
     FaultKind,
     Link,
     Report,
@@ -150,9 +151,8 @@ class Damiao(Actuator[DamiaoConfig, DamiaoFrames]):
             ranges.append(struct.unpack("<f", data)[0])
         self.ranges = MitRanges(*ranges)
         if not all(0.0 < value < 1000.0 for value in ranges):
-            raise self.fault(
-                FaultKind.REJECTED, f"its ranges cannot be {ranges}", cure="is it a Damiao motor?"
-            )
+            given = ", ".join(f"{value:g}" for value in ranges)
+            raise self.stranger(f"has ranges of {given}, which no Damiao motor has")
         timeout = round(2 * self.config.command_timeout / TIMEOUT_UNIT)
         for number, value in ((TIMEOUT, timeout), (MODE, MODES[self.config.mode])):
             yield from self._ask(WRITE, number, struct.pack("<I", value))
@@ -168,8 +168,8 @@ class Damiao(Actuator[DamiaoConfig, DamiaoFrames]):
 
     def check(self, command: MotorCommand) -> None:
         """Refuse what is over a limit, or cannot be done."""
-        if self.config.mode == "velocity" and command.mode != ControlMode.VELOCITY:
-            raise CommandRefused(f"control mode {command.mode}: with mode velocity only VELOCITY")
+        if self.config.mode == "velocity":
+            self.only(command, {ControlMode.VELOCITY: ("velocity",)}, "mode")
         check(self, command, self.ranges)
 
     def write(self, command: MotorCommand) -> None:
@@ -199,21 +199,11 @@ class Damiao(Actuator[DamiaoConfig, DamiaoFrames]):
             text = f"error {found.state} {STATES.get(found.state, '')}".rstrip()
             raise self.fault(FaultKind.REJECTED, text, cure="it is cleared when set up again")
         if found.state != ENABLED and self.armed_for > ARMED_WITHIN:
-            cure = "was it restarted?"
-            raise self.fault(FaultKind.REJECTED, f"it is in state {found.state}, not enabled", cure)
-        sign = -1.0 if self.config.reverse else 1.0
-        position, velocity, torque = self.ranges.measured(
-            found.position, found.velocity, found.torque
-        )
-        armed = bool(self.armed_ns) and found.state == ENABLED
-        return MotorState(
-            position=sign * position,
-            velocity=sign * velocity,
-            torque=sign * torque,
-            temperature=max(found.transistors, found.rotor),
-            mode=self._mode if armed else ControlMode.IDLE,
-            armed=armed,
-        )
+            raise self.restarted(f"it is in state {found.state}, not enabled")
+        measured = self.ranges.measured(found.position, found.velocity, found.torque)
+        armed = self.armed_ns and found.state == ENABLED
+        mode = self._mode if armed else ControlMode.IDLE
+        return state(self.config, measured, max(found.transistors, found.rotor), mode)
 
     def at_rest(self) -> str:
         """Tell of a motor that is disabled and does not turn."""
@@ -221,9 +211,7 @@ class Damiao(Actuator[DamiaoConfig, DamiaoFrames]):
         found = self.map.feedback.latest()
         if found is None or found.state == ENABLED:
             return ""
-        velocity = self.ranges.measured(found.position, found.velocity, found.torque)[1]
-        slow = abs(velocity) < max(0.05, 2 * self.ranges.spans[1].resolution)
-        return f"stopped ({abs(velocity):.2f} rad/s, idle)" if slow else ""
+        return resting(self, self.ranges, (found.position, found.velocity, found.torque))
 
     def _refresh(self, every: float) -> None:
         self.map.register.repeat(every, self.config.node, REFRESH, 0, bytes(4))

@@ -17,7 +17,6 @@ from horus.hal import (
     CanMap,
     CanSim,
     Command,
-    CommandRefused,
     FaultKind,
     Report,
     Steps,
@@ -89,6 +88,9 @@ class OdriveConfig(ActuatorConfig):
     node: int = option(low=0, high=62, doc="CAN node id of the axis")
     max_velocity: float = option(20.0, unit="rad/s", above=0, high=10_000, doc="of the output")
     max_current: float = option(10.0, unit="A", above=0, high=200, doc="in the motor")
+    max_torque: float = option(
+        0.0, unit="N·m", low=0, high=10_000, doc="fed forward at the output; 0 is none at all"
+    )
     gear_ratio: float = option(1.0, above=0, high=10_000, doc="motor turns per turn of the output")
     reverse: bool = option(False, doc="the motor turns against the output")
 
@@ -114,8 +116,12 @@ class Odrive(Actuator[OdriveConfig, OdriveFrames]):
     @property
     def ratio(self) -> float:
         """Motor revolutions per radian of the output."""
-        ratio = self.config.gear_ratio / TURN
-        return -ratio if self.config.reverse else ratio
+        return self.config.gear_ratio / TURN * self.sign
+
+    @property
+    def sign(self) -> float:
+        """Direction of the motor, seen from the output."""
+        return -1.0 if self.config.reverse else 1.0
 
     def arm(self) -> None:
         """Enter closed-loop velocity control at a standstill."""
@@ -126,15 +132,16 @@ class Odrive(Actuator[OdriveConfig, OdriveFrames]):
         self.map.set_axis_state.send(CLOSED_LOOP)
 
     def check(self, command: MotorCommand) -> None:
-        """Refuse all but velocities within the limit."""
-        if command.mode != ControlMode.VELOCITY:
-            raise CommandRefused(f"control mode {command.mode}: this driver does VELOCITY only")
-        limit = self.config.max_velocity
-        self.limit("velocity", command.velocity, -limit, limit, "rad/s", "max_velocity")
+        """Refuse all but velocities, and torques with them, within the limits."""
+        self.only(command, {ControlMode.VELOCITY: ("velocity", "torque")})
+        fastest, strongest = self.config.max_velocity, self.config.max_torque
+        self.limit("velocity", command.velocity, -fastest, fastest, "rad/s", "max_velocity")
+        self.limit("torque", command.torque, -strongest, strongest, "N·m", "max_torque")
 
     def write(self, command: MotorCommand) -> None:
-        """Set the velocity."""
-        self.map.set_input_velocity.send(command.velocity * self.ratio, 0.0)
+        """Set the velocity, and the torque that is added."""
+        torque = command.torque / self.config.gear_ratio * self.sign
+        self.map.set_input_velocity.send(command.velocity * self.ratio, torque + 0.0)
 
     def safe(self) -> None:
         """Ask for zero velocity, then switch the motor off."""
@@ -151,18 +158,17 @@ class Odrive(Actuator[OdriveConfig, OdriveFrames]):
         armed = beat.state == CLOSED_LOOP
         if not armed and self.armed_for > ARMED_WITHIN:
             text = f"the axis is in state {beat.state}, not in closed loop"
-            raise self.fault(FaultKind.REJECTED, text, cure="was it restarted, or not calibrated?")
+            raise self.restarted(text, hint="is it calibrated?")
         self.map.estimates.poll(every=0.05)
         power, temperature = self.map.power.poll(every=0.5), self.map.temperature.poll(every=0.5)
         current = self.map.current.poll(every=0.1)
         estimates = self.map.estimates.new()
         if estimates is None:
             return None
-        sign = -1.0 if self.config.reverse else 1.0
         return MotorState(
             position=estimates.first / self.ratio,
             velocity=estimates.second / self.ratio,
-            current=sign * current.second if current else math.nan,
+            current=self.sign * current.second if current else math.nan,
             voltage=power.first if power else math.nan,
             temperature=temperature.first if temperature else math.nan,
             mode=ControlMode.VELOCITY if armed else ControlMode.IDLE,
@@ -174,8 +180,7 @@ class Odrive(Actuator[OdriveConfig, OdriveFrames]):
         beat, estimates = self.map.heartbeat.latest(), self.map.estimates.latest()
         if beat is None or estimates is None or beat.state != IDLE:
             return ""
-        velocity = estimates.second / self.ratio
-        return f"stopped ({velocity + 0.0:.2f} rad/s, idle)" if abs(velocity) < 0.05 else ""
+        return self.resting(estimates.second / self.ratio)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,7 +206,7 @@ class OdriveSim(CanSim[OdriveConfig, OdriveFrames], twin_of=Odrive):
         """Come up idle, with the limits of a controller that was never configured."""
         self.state, self.error = IDLE, 0
         self.velocity_mode = False
-        self.input = 0.0  # rad/s of the motor shaft
+        self.input = self.torque = 0.0  # rad/s and N·m, of the motor shaft
         self.velocity_limit, self.motor.limit = 2.0 * TURN, 10.0
         self.fed = self.time
 
@@ -218,9 +223,9 @@ class OdriveSim(CanSim[OdriveConfig, OdriveFrames], twin_of=Odrive):
         self.velocity_mode = control == VELOCITY_CONTROL and input == PASSTHROUGH
 
     def on_set_input_velocity(self, velocity: float, torque: float) -> None:
-        """Take the new velocity; NaN would make a real controller trip."""
-        if math.isfinite(velocity):
-            self.input, self.fed = velocity * TURN, self.time
+        """Take the new velocity and torque; NaN would make a real controller trip."""
+        if math.isfinite(velocity) and math.isfinite(torque):
+            self.input, self.torque, self.fed = velocity * TURN, torque, self.time
         else:
             self.trip(0x00000010)
 
@@ -269,10 +274,11 @@ class OdriveSim(CanSim[OdriveConfig, OdriveFrames], twin_of=Odrive):
         self.motor.move(self.dt, regulate, load=self.load, ambient=self.ambient)
 
     def regulate(self, step: float) -> float:
-        """Return the current (A) of the velocity loop."""
-        target = self.input if self.velocity_mode else 0.0
+        """Return the current (A) of the velocity loop, with that of the torque added."""
+        target, torque = (self.input, self.torque) if self.velocity_mode else (0.0, 0.0)
         limited = min(max(target, -self.velocity_limit), self.velocity_limit)
-        return self.motor.hold_velocity(limited, step)
+        fed_forward = torque / self.options.torque_constant
+        return self.motor.possible(self.motor.hold_velocity(limited, step) + fed_forward)
 
     def truth(self) -> dict[str, object]:
         """Return what the motor really does; velocity and position of the output shaft."""

@@ -36,6 +36,7 @@ from horus.msgs import ControlMode, MotorCommand, MotorState
 
 TURN = 2 * math.pi  # rad
 FULL = 32767  # duty
+MODES = {ControlMode.VELOCITY: ("velocity",), ControlMode.DUTY: ("duty",)}
 WATCHDOG = 0.1  # s per unit
 REST = 0.05  # rad/s
 LEAST_VOLTAGE, MOST_VOLTAGE = 4.0, 80.0  # V: none of the boards works outside
@@ -77,9 +78,11 @@ class RoboclawConfig(ActuatorConfig):
     )
     reverse: bool = option(False, doc="the motor turns against the output")
     max_velocity: float = option(20.0, unit="rad/s", above=0, high=10_000, doc="of the output")
-    max_acceleration: float = option(100.0, unit="rad/s²", above=0, high=1e6, doc="of the output")
+    max_acceleration: float = option(
+        100.0, unit="rad/s²", above=0, high=1e6, doc="of the output: the board's own ramp"
+    )
     watchdog: float = option(
-        0.5, unit="s", low=0.1, high=25.5, doc="hearing nothing for so long, the board stops both"
+        0.5, unit="s", low=0, high=25.5, doc="it stops by itself when unheard so long; 0 is off"
     )
 
 
@@ -105,12 +108,14 @@ class Roboclaw(Actuator[RoboclawConfig, RoboclawPackets]):
             raise
         text = data.removesuffix(VERSION_END).decode("ascii", "replace")
         if "roboclaw" not in text.lower() and not text.startswith("MCP"):
-            raise self.fault(FaultKind.REJECTED, f"{text!r} answers, not a RoboClaw")
+            raise self.stranger(f"calls itself {text!r} and not a RoboClaw")
         return True
 
     @property
     def watchdog(self) -> int:
-        """The board's time-out in its own unit."""
+        """The board's time-out in its own unit; 0 is none."""
+        if not self.config.watchdog:
+            return 0
         return min(max(math.ceil(self.config.watchdog / WATCHDOG - 1e-9), 1), 255)
 
     def configure(self) -> Steps:
@@ -122,19 +127,15 @@ class Roboclaw(Actuator[RoboclawConfig, RoboclawPackets]):
             yield 0.0
 
     def arm(self) -> None:
-        """Hold a speed of 0."""
+        """Set a duty of 0, which it has when it was made safe: it brakes."""
         self.map.tell(RoboclawPackets.duties[self.which], 0)
 
     def check(self, command: MotorCommand) -> None:
         """Refuse all but velocities within the limit, and duty cycles."""
-        if command.mode == ControlMode.VELOCITY:
-            most = self.config.max_velocity
-            self.limit("velocity", command.velocity, -most, most, "rad/s", "max_velocity")
-        elif command.mode == ControlMode.DUTY:
-            self.limit("duty", command.duty, -1.0, 1.0)
-        else:
-            text = f"control mode {command.mode}: this driver does VELOCITY and DUTY"
-            raise CommandRefused(text)
+        self.only(command, MODES)
+        most = self.config.max_velocity
+        self.limit("velocity", command.velocity, -most, most, "rad/s", "max_velocity")
+        self.limit("duty", command.duty, -1.0, 1.0)
 
     def write(self, command: MotorCommand) -> None:
         """Set velocity or duty; the board confirms it."""
@@ -195,7 +196,7 @@ class Roboclaw(Actuator[RoboclawConfig, RoboclawPackets]):
         (found,) = self.map.ask(RoboclawPackets.timeout)
         if found != self.watchdog:
             text = f"its time-out is {found * WATCHDOG:.1f} s, not {self.watchdog * WATCHDOG:.1f} s"
-            raise self.fault(FaultKind.REJECTED, text, cure="was it restarted? It is set up again")
+            raise self.restarted(text)
 
     def examine_supply(self) -> None:
         """Measure the main voltage."""
@@ -215,8 +216,7 @@ class Roboclaw(Actuator[RoboclawConfig, RoboclawPackets]):
 
     def at_rest(self) -> str:
         """Tell of a motor that does not turn."""
-        velocity = self.velocity()
-        return f"stopped ({abs(velocity):.1f} rad/s, braked)" if abs(velocity) < REST else ""
+        return self.resting(self.velocity(), "braked")
 
     @command
     def set_position(self, position: float = 0.0) -> None:

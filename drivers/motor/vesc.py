@@ -18,12 +18,12 @@ from horus_drivers.motor._vesc import (
     CURRENT,
     DUTY,
     VescConfig,
-    VescCore,
-    VescSimConfig,
+    VescTwin,
     VescUnits,
+    hottest,
 )
 
-from horus.hal import Actuator, CanMap, CanSim, Command, Link, Report, Stimulus, option
+from horus.hal import Actuator, CanMap, CanSim, Command, Link, Report, option
 from horus.hal.layouts import Scaled
 from horus.msgs import ControlMode, MotorCommand, MotorState
 
@@ -163,19 +163,12 @@ class Vesc(Actuator[VescCanConfig, VescFrames]):
         status = self.map.status.latest()
         if status is None or abs(status.current) > IDLE_CURRENT:
             return ""
-        velocity = status.erpm / self.units.erpm
-        return f"stopped ({velocity + 0.0:.2f} rad/s, idle)" if abs(velocity) < 0.05 else ""
+        return self.resting(status.erpm / self.units.erpm)
 
 
-def hottest(fet: float, motor: float) -> float:
-    """Return the higher temperature (°C); a motor without a sensor reads what cannot be."""
-    return max(fet, motor) if -30.0 < motor < 150.0 else fet
-
-
-class VescSim(CanSim[VescCanConfig, VescFrames], twin_of=Vesc):
+class VescSim(VescTwin, CanSim[VescCanConfig, VescFrames], twin_of=Vesc):
     """A VESC that sends all its status messages."""
 
-    options: VescSimConfig
     cyclic = {  # noqa: RUF012
         "status": 0.02,
         "charge": 0.1,
@@ -184,23 +177,6 @@ class VescSim(CanSim[VescCanConfig, VescFrames], twin_of=Vesc):
         "supply": 0.02,
         "inputs": 0.1,
     }
-    load = Stimulus(0.0, unit="N·m", low=-100, high=100, doc="torque on the motor shaft, forward")
-    ambient = Stimulus(25.0, unit="°C", low=-40, high=125)
-    voltage = Stimulus(24.0, unit="V", low=0, high=100, doc="of the supply")
-
-    def setup(self) -> None:
-        """Begin at rest."""
-        self.voltage = self.options.supply
-        self.core = VescCore(self.options, self.config)
-
-    def power_on(self) -> None:
-        """Come up released."""
-        self.core.power_on(self.time)
-
-    def update(self) -> None:
-        """Move the motor on."""
-        self.core.motor.volts = self.voltage
-        self.core.move(self.dt, self.time, self.load, self.ambient)
 
     def on_duty(self, duty: float) -> None:
         """Apply a share of the supply."""
@@ -247,7 +223,3 @@ class VescSim(CanSim[VescCanConfig, VescFrames], twin_of=Vesc):
     def report_inputs(self) -> Inputs:
         """Return open inputs."""
         return Inputs(0.0, 0.0, 0.0, 0.0)
-
-    def truth(self) -> dict[str, object]:
-        """Return what the output shaft really does."""
-        return self.core.truth()

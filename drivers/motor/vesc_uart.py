@@ -20,9 +20,9 @@ from horus_drivers.motor._vesc import (
     CURRENT,
     DUTY,
     VescConfig,
-    VescCore,
-    VescSimConfig,
+    VescTwin,
     VescUnits,
+    hottest,
 )
 
 from horus.hal import (
@@ -33,7 +33,6 @@ from horus.hal import (
     Link,
     Packet,
     PacketMap,
-    Stimulus,
     option,
 )
 from horus.hal.checksums import crc16_xmodem
@@ -45,7 +44,6 @@ LARGEST = 512  # bytes of a payload
 OLDEST = (3, 33)  # firmware
 LOCAL = 256  # the place of the VESC at the port itself; those behind it have ids up to 254
 LATENCY = 0.03  # s
-REST = 0.05  # rad/s
 FAULTS = {
     1: "over voltage",
     2: "under voltage",
@@ -232,14 +230,13 @@ class VescUart(Actuator[VescUartConfig, VescPackets]):
             raise self.fault(FaultKind.REJECTED, text, cure="remove the cause; it clears by itself")
         units = self.units
         current = values.current / 100 * units.sign
-        fet, motor = values.fet / 10, values.motor / 10
         return MotorState(
             position=values.tachometer / units.steps,
             velocity=values.erpm / units.erpm,
             torque=current * units.torque if units.torque else float("nan"),
             current=current,
             voltage=values.voltage / 10,
-            temperature=max(fet, motor) if -30.0 < motor < 150.0 else fet,  # without a sensor
+            temperature=hottest(values.fet / 10, values.motor / 10),
             mode=self._mode if self.armed_ns else ControlMode.IDLE,
             armed=bool(self.armed_ns),
         )
@@ -254,32 +251,13 @@ class VescUart(Actuator[VescUartConfig, VescPackets]):
 
     def at_rest(self) -> str:
         """Tell of a motor that does not turn."""
-        velocity = self.measure().erpm / self.units.erpm
-        return f"stopped ({abs(velocity):.1f} rad/s, idle)" if abs(velocity) < REST else ""
+        return self.resting(self.measure().erpm / self.units.erpm)
 
 
-class VescUartSim(SerialSim[VescUartConfig, VescPackets], twin_of=VescUart):
+class VescUartSim(VescTwin, SerialSim[VescUartConfig, VescPackets], twin_of=VescUart):
     """A VESC with firmware 5.2, at the port or behind it."""
 
-    options: VescSimConfig
-    load = Stimulus(0.0, unit="N·m", low=-100, high=100, doc="torque on the motor shaft, forward")
-    ambient = Stimulus(25.0, unit="°C", low=-40, high=125)
-    voltage = Stimulus(24.0, unit="V", low=0, high=100, doc="of the supply")
     firmware: ClassVar[tuple[int, int]] = (5, 2)
-
-    def setup(self) -> None:
-        """Begin at rest."""
-        self.voltage = self.options.supply
-        self.core = VescCore(self.options, self.config)
-
-    def power_on(self) -> None:
-        """Come up released."""
-        self.core.power_on(self.time)
-
-    def update(self) -> None:
-        """Move the motor on."""
-        self.core.motor.volts = self.voltage
-        self.core.move(self.dt, self.time, self.load, self.ambient)
 
     def answer(self, frame: bytes) -> bytes:
         """Act on a command, if it is for this VESC."""
@@ -331,7 +309,3 @@ class VescUartSim(SerialSim[VescUartConfig, VescPackets], twin_of=VescUart):
             id=self.config.node or 0,
         )
         return VescPackets.values.pack(*values) + struct.pack(">hhhiiB", 250, 250, 250, 0, 0, 0)
-
-    def truth(self) -> dict[str, object]:
-        """Return what the output shaft really does."""
-        return self.core.truth()

@@ -8,9 +8,9 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
+from horus_drivers.servo._joints import told, wrong_names
 from horus_drivers.servo._packets import ServoMap
 
-from horus.errors import did_you_mean
 from horus.hal import (
     Actuator,
     ActuatorConfig,
@@ -29,10 +29,8 @@ MOST_JOINTS = 32  # of a JointCommand
 FARTHEST = 512 * COUNTS  # counts: no servo counts on farther than this
 FASTEST = 100.0  # rad/s: no servo turns faster than this
 CHECK_EVERY = 5  # reads: then one servo in turn is asked whether it is still as it should be
-REST = 0.05  # rad/s
 TOLERANCE = 0.01  # rad: by so much a joint may be outside of its limits when it is armed
 MODES = {"position": ControlMode.POSITION, "velocity": ControlMode.VELOCITY}
-FIELDS = ("position", "velocity", "effort", "stiffness", "damping")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,18 +63,10 @@ class ChainConfig(ActuatorConfig):
 
     def contradictions(self) -> list[tuple[str, str]]:
         """Find lists that do not fit each other."""
-        found = []
         count = len(self.ids)
+        found = wrong_names(self.names, count, "ids")
         if count > MOST_JOINTS:
             found.append(("ids", f"has {count} servos where a command has room for {MOST_JOINTS}"))
-        names = self.names
-        if names is not None:
-            if len(names) != count:
-                found.append(("names", f"has {len(names)} names for {count} ids"))
-            elif len(set(names)) != count:
-                found.append(("names", "has a name twice"))
-            elif any(not name or "," in name or len(name) > 31 for name in names):
-                found.append(("names", "must be names of 1 to 31 characters, without commas"))
         for name in ("min_angle", "max_angle", "zero"):
             given = getattr(self, name)
             if given is not None and len(given) not in (1, count):
@@ -180,51 +170,27 @@ class Chain(Actuator[ChainConfigT, ServoMapT]):
         for joint in self.joints:
             model, right = self.model(joint.id)
             if not right:
-                text = f"{self.map.name(joint.id)} is {model}, not {self.kind}"
-                raise self.fault(
-                    FaultKind.REJECTED, text, cure="correct use: or ids: in horus.yaml"
-                )
+                name = self.map.name(joint.id)
+                raise self.stranger(f"as {name} is {model}, not {self.kind}")
         return True
 
     def check(self, command: JointCommand) -> None:
         """Refuse other modes, unknown joints and angles or velocities over the limits."""
         mode = self.config.mode
-        if command.mode != MODES[mode]:
-            raise CommandRefused(f"control mode {command.mode}: these servos follow {mode} (mode)")
-        for name in FIELDS:
-            if name != mode and len(getattr(command, name)):
-                raise CommandRefused(f"{name} is given: these servos follow {mode} only (mode)")
-        joints = self.chosen(command)
-        values = getattr(command, mode)
-        if len(values) != len(joints):
-            raise CommandRefused(f"{mode} has {len(values)} values for {len(joints)} joints")
-        for joint, value in zip(joints, values, strict=True):
+        self.only(command, {MODES[mode]: (mode,)}, "mode")
+        for joint, value in told(command, self.joints, mode):
             if mode == "position":
                 self.limit(f"position of {joint.name}", value, joint.low, joint.high, "rad")
             else:
                 most = self.config.max_velocity
                 self.limit(f"velocity of {joint.name}", value, -most, most, "rad/s", "max_velocity")
 
-    def chosen(self, command: JointCommand) -> list[Joint]:
-        """Return the joints that a command names; all when it names none."""
-        if not command.names:
-            return self.joints
-        known = {joint.name: joint for joint in self.joints}
-        for name in command.joints:
-            if name not in known:
-                raise CommandRefused(f"no joint {name}{did_you_mean(name, known)}")
-        if len(set(command.joints)) != len(command.joints):
-            raise CommandRefused("a joint is named twice")
-        return [known[name] for name in command.joints]
-
     def write(self, command: JointCommand) -> None:
         """Send goals to the joints that are named; the others keep theirs."""
-        joints = self.chosen(command)
+        pairs = told(command, self.joints, self.config.mode)
         if self.config.mode == "position":
-            pairs = zip(joints, command.position, strict=True)
             self.send({joint.id: joint.counts(value) for joint, value in pairs})
         else:
-            pairs = zip(joints, command.velocity, strict=True)
             self.send({joint.id: joint.sign * value for joint, value in pairs})
 
     def read(self) -> JointState:
@@ -270,7 +236,7 @@ class Chain(Actuator[ChainConfigT, ServoMapT]):
     def at_rest(self) -> str:
         """Tell of servos that are limp and do not turn."""
         fastest = max(abs(state.velocity) for state in self.measure().values())
-        return f"stopped ({fastest:.1f} rad/s, limp)" if fastest < REST else ""
+        return self.resting(fastest, "limp")
 
     @command
     def scan(self, first: int = 0, last: int = 20) -> Generator[float, None, str]:

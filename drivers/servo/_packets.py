@@ -194,7 +194,9 @@ class ServoMap(PacketMap, Generic[TableT]):
             if not wrong:
                 return
         raise DeviceFault(
-            FaultKind.REJECTED, f"{', '.join(map(self.name, wrong))}: {what} was not taken"
+            FaultKind.REJECTED,
+            f"{', '.join(map(self.name, wrong))}: {what} was not taken",
+            cure="is its supply in range, and nobody else on the line?",
         )
 
     def _heard(self, frame: bytes, request: bytes) -> Packet | None:

@@ -54,10 +54,10 @@ class DynamixelConfig(ChainConfig):
     """Options of a chain of Dynamixel servos of the X series."""
 
     max_acceleration: float = option(
-        20.0, unit="rad/s²", low=0.4, high=10_000, doc="of every joint, on its way to a goal"
+        20.0, unit="rad/s²", low=0.4, high=10_000, doc="of every joint: the servos' own ramp"
     )
     watchdog: float = option(
-        0.5, unit="s", low=0.04, high=2.54, doc="hearing nothing for so long, a servo stops itself"
+        0.5, unit="s", low=0, high=2.54, doc="it stops by itself when unheard so long; 0 is off"
     )
 
 
@@ -108,7 +108,8 @@ class Dynamixel(Chain[DynamixelConfig, DynamixelMap]):
         _, drive, mode, _, _ = servo.settings
         if mode != wanted or drive & TIME_BASED:
             text = f"{self.map.name(joint.id)} did not take operating mode {wanted}"
-            raise self.fault(FaultKind.REJECTED, text)
+            cure = "set it in Dynamixel Wizard, or give it another mode:"
+            raise self.fault(FaultKind.REJECTED, text, cure)
 
     def units(self, velocity: float) -> int:
         """Return a velocity (rad/s) in the servo's unit."""
@@ -116,8 +117,10 @@ class Dynamixel(Chain[DynamixelConfig, DynamixelMap]):
 
     @property
     def watchdog(self) -> int:
-        """The watchdog's time in its own unit."""
-        return min(max(math.ceil(self.config.watchdog / WATCHDOG - 1e-9), 1), 127)
+        """The watchdog's time in its own unit; 0 is none."""
+        if not self.config.watchdog:
+            return 0
+        return min(max(math.ceil(self.config.watchdog / WATCHDOG - 1e-9), 2), 127)
 
     def arm(self) -> None:
         """Hold every joint where it is; from now on each servo minds its own watchdog."""
@@ -173,10 +176,12 @@ class Dynamixel(Chain[DynamixelConfig, DynamixelMap]):
             cure = "remove the cause; it is restarted by itself"
             raise self.fault(FaultKind.REJECTED, text, cure)
         if self.armed_ns and not torque:
-            raise self.fault(FaultKind.REJECTED, f"{name} lost its torque", "was its power cut?")
-        if self.armed_ns and watchdog != self.watchdog:
-            text = f"{name}: its watchdog tripped" if watchdog == 0xFF else f"{name} was restarted"
+            raise self.restarted(f"{name} lost its torque")
+        if self.armed_ns and watchdog == 0xFF:
+            text = f"{name}: its watchdog tripped"
             raise self.fault(FaultKind.REJECTED, text, cure="is the line overloaded?")
+        if self.armed_ns and watchdog != self.watchdog:
+            raise self.restarted(f"{name}: its watchdog is {watchdog} and not {self.watchdog}")
 
     @command
     def reboot(self, id: int) -> Generator[float, None, str]:

@@ -128,7 +128,7 @@ class FeetechConfig(ChainConfig):
     """Options of a chain of Feetech servos of the STS or SMS series."""
 
     max_acceleration: float = option(
-        20.0, unit="rad/s²", low=0.16, high=38.9, doc="of every joint, on its way to a goal"
+        20.0, unit="rad/s²", low=0.16, high=38.9, doc="of every joint: the servos' own ramp"
     )
 
 
@@ -231,7 +231,7 @@ class Feetech(Chain[FeetechConfig, FeetechMap]):
             text = f"{name} reports: {condition(error, ERRORS)}"
             raise self.fault(FaultKind.REJECTED, text, cure="remove the cause")
         if self.armed_ns and not torque:
-            raise self.fault(FaultKind.REJECTED, f"{name} lost its torque", "was its power cut?")
+            raise self.restarted(f"{name} lost its torque")
 
     @command
     def set_id(self, old: int, new: int) -> str:

@@ -12,12 +12,12 @@ import math
 from dataclasses import dataclass
 from itertools import groupby
 
-from horus.errors import did_you_mean
+from horus_drivers.servo._joints import told, wrong_names
+
 from horus.hal import (
     Actuator,
     ActuatorConfig,
     Burst,
-    CommandRefused,
     Link,
     Register,
     RegisterMap,
@@ -34,7 +34,6 @@ SLEEP, INCREMENT, EXTERNAL, RESTART = 0x10, 0x20, 0x40, 0x80  # MODE1; its lowes
 TOTEM_POLE = 0x04  # MODE2: outputs are driven both ways
 FULL = 0x10  # in the high byte of ON or OFF: always on, always off; off wins
 FIRST, ALL = 0x06, 0xFA  # registers of output 0, and of all outputs at once
-FIELDS = ("velocity", "effort", "stiffness", "damping")  # of a command, not followed
 
 
 class Pca9685Registers(RegisterMap):
@@ -73,7 +72,7 @@ class Pca9685Config(ActuatorConfig):
         None, low=0, high=OUTPUTS - 1, doc="channels without a servo: position is the duty, 0 to 1"
     )
     reverse: tuple[int, ...] | None = option(
-        None, low=0, high=OUTPUTS - 1, doc="channels whose servo turns against its joint"
+        None, low=0, high=OUTPUTS - 1, doc="channels of servos that turn against their joint"
     )
     frequency: float = option(50.0, unit="Hz", low=24, high=1526, doc="pulses a second")
     min_pulse: float = option(1000.0, unit="µs", low=100, high=5000, doc="at one end of travel")
@@ -88,16 +87,7 @@ class Pca9685Config(ActuatorConfig):
 
     def contradictions(self) -> list[tuple[str, str]]:
         """Find lists that do not fit each other, and pulses that do not fit the frequency."""
-        found = []
-        names = self.names
-        if names is not None:
-            if len(names) != len(self.channels):
-                text = f"has {len(names)} names for {len(self.channels)} channels"
-                found.append(("names", text))
-            elif len(set(names)) != len(names):
-                found.append(("names", "has a name twice"))
-            elif any(not name or "," in name or len(name) > 31 for name in names):
-                found.append(("names", "must be names of 1 to 31 characters, without commas"))
+        found = wrong_names(self.names, len(self.channels), "channels")
         for word in ("pwm", "reverse"):
             strange = [channel for channel in getattr(self, word) or () if not self.used(channel)]
             found += [(word, f"has {one}, which is not among the channels") for one in strange]
@@ -177,35 +167,14 @@ class Pca9685(Actuator[Pca9685Config, Pca9685Registers]):
 
     def check(self, command: JointCommand) -> None:
         """Refuse all but positions of known joints within the travel."""
-        if command.mode != ControlMode.POSITION:
-            raise CommandRefused(f"control mode {command.mode}: this driver does POSITION only")
-        for name in FIELDS:
-            if len(getattr(command, name)):
-                raise CommandRefused(f"{name} is given: hobby servos follow position only")
-        chosen = self.chosen(command)
-        if len(command.position) != len(chosen):
-            raise CommandRefused(
-                f"position has {len(command.position)} values for {len(chosen)} joints"
-            )
-        for output, value in zip(chosen, command.position, strict=True):
+        self.only(command, {ControlMode.POSITION: ("position",)})
+        for output, value in told(command, self.outputs, "position"):
             unit = "" if output.channel in (self.config.pwm or ()) else "rad"
             self.limit(f"position of {output.name}", value, output.low, output.high, unit)
 
-    def chosen(self, command: JointCommand) -> list[Output]:
-        """Return the outputs that a command names; all when it names none."""
-        if not command.names:
-            return self.outputs
-        known = {output.name: output for output in self.outputs}
-        for name in command.joints:
-            if name not in known:
-                raise CommandRefused(f"no joint {name}{did_you_mean(name, known)}")
-        if len(set(command.joints)) != len(command.joints):
-            raise CommandRefused("a joint is named twice")
-        return [known[name] for name in command.joints]
-
     def write(self, command: JointCommand) -> None:
         """Set the pulses of the joints that are named, where they change; others keep theirs."""
-        pairs = zip(self.chosen(command), command.position, strict=True)
+        pairs = told(command, self.outputs, "position")
         wanted = {output.channel: self.registers(output, value) for output, value in pairs}
         changed = sorted(n for n, data in wanted.items() if self.sent.get(n) != data)
         for _, group in groupby(enumerate(changed), lambda pair: pair[1] - pair[0]):

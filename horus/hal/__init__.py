@@ -2,6 +2,7 @@
 
 from horus.hal.can import CanBus, CanFrame
 from horus.hal.canlink import CanHub, CanLink
+from horus.hal.checksums import crc8
 from horus.hal.config import (
     ActuatorConfig,
     BusConfig,
@@ -34,7 +35,7 @@ from horus.hal.registers import (
 from horus.hal.serial import SerialBus, SerialLink
 from horus.hal.sim import Sim, SimFaults, Stimulus
 from horus.hal.simcan import CanSim, CanSimHost
-from horus.hal.simi2c import RegisterSim, SimI2cBus
+from horus.hal.simi2c import RegisterSim, SimI2cBus, no_acknowledge
 from horus.hal.simmodbus import ModbusSim, ModbusSimHost, SimModbusBus
 from horus.hal.simserial import LocalSerial, SerialSim, SerialSimHost
 
@@ -102,6 +103,8 @@ __all__ = [
     "Stimulus",
     "WordRegisterMap",
     "command",
+    "crc8",
+    "no_acknowledge",
     "option",
     "output",
 ]

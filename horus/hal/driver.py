@@ -7,7 +7,7 @@ means, and `horus.hardware` calls it at the right times.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from horus.hal.config import ActuatorConfig, Config, DriverConfig
@@ -17,6 +17,7 @@ from horus.hal.maps import DeviceMap
 
 if TYPE_CHECKING:
     from horus.hal.sim import Sim
+    from horus.msgs import ControlMode
 
 ConfigT = TypeVar("ConfigT", bound=DriverConfig)
 MapT = TypeVar("MapT", bound=DeviceMap)
@@ -187,16 +188,29 @@ class Driver(ABC, Generic[ConfigT, MapT]):
         if found == wanted:
             return
         has, has_not = in_hex(found, wanted)
-        raise self.fault(
-            FaultKind.CORRUPT,
-            f"{what} {'reads' if isinstance(found, int) else 'read'} {has} and not {has_not}",
-            cure="was it restarted, or does another program use it? It is set up again",
-        )
+        verb = "reads" if isinstance(found, int) else "read"
+        raise self.restarted(f"{what} {verb} {has} and not {has_not}", kind=FaultKind.CORRUPT)
+
+    def restarted(
+        self, text: str, hint: str = "", kind: FaultKind = FaultKind.REJECTED
+    ) -> DeviceFault:
+        """Return the fault of a device that is not as it was set up, to be raised.
+
+        A ``hint`` asks what else it may be.
+        """
+        cure = "was it restarted, or does another program use it? It is set up again"
+        return self.fault(kind, text, f"{hint} Or {cure}" if hint else cure)
 
     def fault(self, kind: FaultKind, text: str, cure: str = "") -> DeviceFault:
-        """Return a fault of this device, to be raised."""
+        """Return a fault of this device, to be raised; damage that a driver finds is counted."""
+        if kind is FaultKind.CORRUPT:
+            self.link.errors += 1
         return DeviceFault(kind, text, device=self.link.device, bus=self.link.bus_name, cure=cure)
 
+
+#: What a command may tell a motor or joint to do; which of it is followed depends on the mode.
+TARGETS = ("position", "velocity", "torque", "effort", "duty", "stiffness", "damping")
+REST = 0.05  # rad/s: what turns more slowly is at rest
 
 ActuatorConfigT = TypeVar("ActuatorConfigT", bound=ActuatorConfig)
 
@@ -233,9 +247,30 @@ class Actuator(Driver[ActuatorConfigT, MapT]):
         ``option`` is the name of the option that sets the limit, if one does.
         """
         if not low <= value <= high:
-            words = f"{low:.12g} to {high:.12g} {unit}".rstrip()
+            words = f"{low + 0.0:.12g} to {high:.12g} {unit}".rstrip()
             source = f" ({option})" if option else ""
             raise CommandRefused(f"{name} must be from {words}{source}, not {value:.12g}")
+
+    def only(
+        self, command: Any, modes: Mapping[ControlMode, tuple[str, ...]], option: str = ""
+    ) -> None:
+        """Refuse other modes than these, and values that a mode does not follow; for `check`.
+
+        ``modes`` has the fields of the command that are followed, by mode; ``option`` is the name
+        of the option that chooses among modes, if one does.
+        """
+        source = f" ({option})" if option else ""
+        if command.mode not in modes:
+            known = _listed([mode.name for mode in modes])
+            raise CommandRefused(
+                f"control mode {command.mode}: this driver does {known} only{source}"
+            )
+        mode = next(mode for mode in modes if mode == command.mode)
+        for name in TARGETS:
+            value = getattr(command, name, 0.0)
+            if name not in modes[mode] and (len(value) if hasattr(value, "__len__") else value):
+                text = f"in mode {mode.name} this driver follows {_listed(modes[mode])} only"
+                raise CommandRefused(f"{name} is given: {text}{source}")
 
     @abstractmethod
     def write(self, command: Any) -> None:
@@ -251,3 +286,16 @@ class Actuator(Driver[ActuatorConfigT, MapT]):
     def at_rest(self) -> str | None:
         """Return in words that it is at rest; "" while it is not, None if it cannot tell."""
         return None
+
+    def resting(self, velocity: float, how: str = "idle", resolution: float = 0.0) -> str:
+        """Return for `at_rest` that it turns no more, at a velocity (rad/s) near 0; "" else.
+
+        What is measured coarsely is at rest up to its ``resolution`` (rad/s).
+        """
+        slow = abs(velocity) < max(REST, resolution)
+        return f"stopped ({abs(velocity):.1f} rad/s, {how})" if slow else ""
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Return words as they are enumerated in a sentence."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:]))) or "nothing"

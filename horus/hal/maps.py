@@ -15,6 +15,8 @@ class DeviceMap:
     #: The option that says where on the bus the device is (a number, or several); "" for a device
     #: that has the bus to itself.
     station_option: ClassVar[str] = ""
+    #: Whether what the device sends has checksums, so that no damage on the wire goes unnoticed.
+    checked: ClassVar[bool] = True
 
     @classmethod
     def of(cls, link: Link, config: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Protocol, overload
+from typing import Any, ClassVar, Protocol, cast, overload
 
 from horus.hal.faults import DeviceFault, FaultKind
 from horus.hal.maps import DeviceMap
@@ -170,6 +170,8 @@ class RegisterMap(DeviceMap):
     """
 
     bus_kind: ClassVar[str] = "i2c"
+    #: I2C itself has no checksum; a chip that sends one sets this, and its driver checks it.
+    checked: ClassVar[bool] = False
     station_option: ClassVar[str] = "address"
     #: Bytes behind each address; with more than one, a burst does not go on to the next address.
     width: ClassVar[int] = 1
@@ -197,6 +199,11 @@ class RegisterMap(DeviceMap):
     def __init__(self, memory: Memory) -> None:
         selector = type(self).selector  # by way of the instance it would be read from the chip
         self.memory = memory if selector is None else _Banked(memory, selector)
+
+    def transfer(self, write: bytes, read: int = 0) -> bytes:
+        """Do one transaction as it is, with a chip that takes commands and has no registers."""
+        answer: bytes = cast(Any, self.memory).transfer(write, read)
+        return answer
 
     @classmethod
     def image(cls) -> bytearray:

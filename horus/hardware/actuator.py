@@ -25,7 +25,7 @@ from horus.hardware.buses import BusHandle
 from horus.hardware.config import DeviceEntry
 from horus.hardware.lastwords import BusAddress
 from horus.hardware.node import DeviceState, DriverNode
-from horus.hardware.slew import Slew
+from horus.hardware.slew import Slew, ramp_of
 from horus.node.pubsub import Sub
 
 #: Longest wait (s) at the end of a run for a device to come to rest.
@@ -71,7 +71,7 @@ class ActuatorNode(DriverNode):
         self._words = lastwords.words_of(device, address.branches if address else ())
         self._life = SignOfLife(device.name)
         self._stop = estop.StopWatch()
-        self._slew = Slew(config.max_acceleration, 1.0 / self.rate)
+        self._slew = Slew(ramp_of(config), 1.0 / self.rate)
         self._state: Any = None  # the newest message on how the device moves
         self._sleep = sleep
         self._armed = False

@@ -31,7 +31,7 @@ from horus.hal.driver import Driver
 from horus.hardware import conflicts, estop
 from horus.hardware.mount import mountable
 from horus.hardware.patterns import PatternError, matches
-from horus.hardware.slew import rampable
+from horus.hardware.slew import ramp_of, rampable
 from horus.hardware.yamltree import Faults, Tree, read
 from horus.plugins import PluginError, buses, drivers
 
@@ -280,8 +280,7 @@ class _Reader:
         if config.mount and not mountable(driver):
             line = item.key_lines.get("mount", item.line)
             self.faults.add(line, f"{place}.mount: {use} measures nothing that has a direction")
-        ramp = isinstance(config, ActuatorConfig) and config.max_acceleration is not None
-        ramp = ramp and "max_acceleration" not in driver.config_type.__annotations__  # its own
+        ramp = isinstance(config, ActuatorConfig) and ramp_of(config) is not None
         if ramp and not rampable(driver):
             line = item.key_lines.get("max_acceleration", item.line)
             text = f"{use} is not commanded by velocities, so nothing would be ramped"

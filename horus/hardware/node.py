@@ -101,6 +101,7 @@ class DriverNode(Node):
         self._in_a_row = 0
         # A slow device is not stale for taking its time.
         self._stale_ns = int(max(device.config.stale_after, 3 / device.config.rate) * 1e9)
+        self._excuse = ""  # why there was no sample lately
         self._said = ""
         self._mute = False
         self._status_ns = 0
@@ -228,6 +229,7 @@ class DriverNode(Node):
             if self.is_actuator or fault.kind not in TRANSIENT or self._in_a_row > TOLERATED:
                 raise
             self.faults += 1
+            self._excuse = f"; the last fault: {fault.text}"
             return
         self._in_a_row = 0
         for method, topic in self._outputs:
@@ -238,10 +240,11 @@ class DriverNode(Node):
             self._publish(self._data, message, self._driver.link.stamp_ns)
             self.samples += 1
             self._sample_ns = now
+            self._excuse = ""
             if not self.is_actuator:
                 self._enter(DeviceState.ACTIVE, "samples arrive", now)
         elif now - self._sample_ns > self._stale_ns:
-            text = f"no new sample for {(now - self._sample_ns) / 1e9:.2f} s"
+            text = f"no new sample for {(now - self._sample_ns) / 1e9:.2f} s{self._excuse}"
             raise DeviceFault(FaultKind.STALE, text, cure="was its power cut? It is set up again")
 
     def _serve(self) -> None:

@@ -154,9 +154,13 @@ class SimRobot:
             if seed is not None:
                 random.seed(seed)
             self.nodes = {device.name: self._driver(device) for device in config.hardware.values()}
-            self.scheduler.add(*self._world.nodes(), *self.nodes.values())
+            everybody = [*self._world.nodes(), *self.nodes.values()]
+            self.scheduler.add(*everybody)
             for node, order in self._own(nodes):
                 self.scheduler.add(node, order)
+                everybody.append(node)
+            self._sent = {topic for node in everybody for topic in node._node_pubs}
+            self._heard = {topic for node in everybody for topic in node._node_subs}
         except BaseException:
             self.close()
             raise
@@ -253,6 +257,7 @@ class SimRobot:
         """Return what came on a topic since it was asked for last; at first, the newest only."""
         end = self._ends.get(topic)
         if end is None:
+            _known(topic, self._sent, "sends")
             end = self._ends[topic] = Subscriber(topic, depth=DEPTH, latch=True)
         found = end.recv_all()
         if found:
@@ -267,6 +272,7 @@ class SimRobot:
     def send(self, topic: str, message: object) -> None:
         """Put a message on a topic, such as a command."""
         if topic not in self._senders:
+            _known(topic, self._heard, "reads")
             self._senders[topic] = Publisher(topic)
         self._senders[topic].send(message)
 
@@ -301,3 +307,10 @@ class SimRobot:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _known(topic: str, topics: set[str], what: str) -> None:
+    """Raise a `KeyError` for a topic that is probably another one misspelt."""
+    near = did_you_mean(topic, topics)
+    if near and topic not in topics:
+        raise KeyError(f"none of the robot's nodes {what} {topic!r}{near}")

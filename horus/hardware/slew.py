@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
+from horus.hal.config import ActuatorConfig
 from horus.hal.driver import Actuator, Driver
 from horus.hardware import topics
 from horus.msgs import ControlMode, MotorCommand
@@ -66,6 +68,16 @@ class Slew:
         ramped = copy.copy(self._target)
         ramped.velocity = self._velocity
         return ramped
+
+
+def ramp_of(config: ActuatorConfig) -> float | None:
+    """Return the ramp (rad/s²) to be made here; None where the device itself limits.
+
+    Such a driver declares ``max_acceleration`` anew, and passes it on to the device.
+    """
+    inherited = set(fields(config)) & set(fields(ActuatorConfig))
+    ours = any(field.name == "max_acceleration" for field in inherited)
+    return config.max_acceleration if ours else None
 
 
 def rampable(driver: type[Driver[Any, Any]]) -> bool:

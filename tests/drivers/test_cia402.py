@@ -57,8 +57,9 @@ def test_it_asks_for_the_device_type_and_takes_a_drive(wire: Wire) -> None:
 
 def test_another_profile_is_refused_naming_both(wire: Wire) -> None:
     wire.give(frame(0x585, "43 0010 00 91010F00"))
-    with pytest.raises(DeviceFault, match="profile 401, not 402") as info:
+    with pytest.raises(DeviceFault, match="profile 401; a CiA 402 drive has 402") as info:
         wire.driver.probe()
+    assert str(info.value).endswith("correct use: or node: in horus.yaml")
     assert info.value.kind is FaultKind.REJECTED
 
 
@@ -86,11 +87,28 @@ def test_arming_begins_and_reading_goes_on_through_the_states(wire: Wire) -> Non
     assert wire.sent() == [frame(0x205, "0F00 F0D8FFFF")]  # -10 000 counts/s
 
 
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ({"torque": 0.5}, "torque is given: in mode VELOCITY this driver follows velocity only"),
+        (
+            {"mode": ControlMode.POSITION, "position": 1.0, "velocity": 2.0},
+            "velocity is given: in mode POSITION this driver follows position only",
+        ),
+        ({"mode": ControlMode.TORQUE}, "control mode 3: this driver does VELOCITY and POSITION"),
+    ],
+)
+def test_what_the_drive_does_not_follow_is_refused(wire: Wire, command: Any, text: str) -> None:
+    with pytest.raises(CommandRefused) as info:
+        wire.driver.check(MotorCommand(**command))
+    assert str(info.value).startswith(text)
+
+
 def test_not_enabled_in_time_is_a_fault(wire: Wire) -> None:
     wire.driver.armed_ns = wire.clock.monotonic_ns()
     wire.clock.advance(1.1)
     wire.give(BEAT, MOTION, condition(0x0231))
-    with pytest.raises(DeviceFault, match="state 'ready', not enabled"):
+    with pytest.raises(DeviceFault, match="state 'ready', not enabled: has its power stage"):
         wire.driver.read()
 
 

@@ -51,8 +51,31 @@ def test_in_velocity_mode_a_velocity_is_a_float(clock: Any) -> None:
     wire = wire_of(clock, mode="velocity", reverse=True)
     wire.driver.write(MotorCommand(velocity=2.5))
     assert wire.sent() == [frame(0x203, "000020C0 00000000")]
-    with pytest.raises(CommandRefused, match="only VELOCITY"):
+    with pytest.raises(CommandRefused, match=r"VELOCITY only \(mode\)"):
         wire.driver.check(MotorCommand(mode=ControlMode.TORQUE))
+    with pytest.raises(CommandRefused, match=r"torque is given: .* velocity only \(mode\)"):
+        wire.driver.check(MotorCommand(velocity=2.5, torque=0.1))
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ({"velocity": 1.0, "torque": 0.5}, ""),
+        ({"mode": ControlMode.POSITION, "position": 1.0, "velocity": 1.0, "torque": 0.5}, ""),
+        ({"velocity": 1.0, "position": 0.5}, "position"),
+        ({"mode": ControlMode.POSITION, "stiffness": 5.0}, "stiffness"),
+        ({"mode": ControlMode.TORQUE, "torque": 1.0, "velocity": 1.0}, "velocity"),
+        ({"mode": ControlMode.IMPEDANCE, "duty": 0.5}, "duty"),
+    ],
+)
+def test_a_value_that_the_mode_does_not_follow_is_refused(
+    wire: Wire, command: Any, name: str
+) -> None:
+    if not name:
+        wire.driver.check(MotorCommand(**command))
+        return
+    with pytest.raises(CommandRefused, match=f"^{name} is given: in mode"):
+        wire.driver.check(MotorCommand(**command))
 
 
 def test_the_state_in_si_units(wire: Wire) -> None:
@@ -148,7 +171,7 @@ def test_a_register_that_is_not_answered_is_a_timeout(wire: Wire) -> None:
 
 
 def test_ranges_that_cannot_be_are_refused(wire: Wire) -> None:
-    with pytest.raises(DeviceFault, match="its ranges cannot be") as info:
+    with pytest.raises(DeviceFault, match="no Damiao motor has: correct use: or node:") as info:
         play(wire, {**ANSWERS, "3316": "03003316 00000000"})
     assert info.value.kind is FaultKind.REJECTED
 

@@ -236,7 +236,7 @@ def test_nobody_there_is_absent_and_some_missing_is_a_fault(clock: Any) -> None:
         ({"position": [0.0, 1.6]}, "position of joint_2 must be from -1.5 to 1.5 rad, not 1.6"),
         ({"position": [0.0, 0.0], "velocity": [1.0, 1.0]}, "velocity is given"),
         ({"velocity": [1.0, 1.0]}, "velocity is given"),
-        ({"mode": ControlMode.VELOCITY, "velocity": [1.0, 1.0]}, "follow position"),
+        ({"mode": ControlMode.VELOCITY, "velocity": [1.0, 1.0]}, r"POSITION only \(mode\)"),
         ({"mode": ControlMode.TORQUE, "effort": [1.0, 1.0]}, "control mode 3"),
         ({}, "position has 0 values"),
     ],
@@ -273,7 +273,7 @@ def test_velocities_within_their_limit(clock: Any) -> None:
         ({"min_angle": (0.0, 0.0, 0.0)}, "3 angles for 2 ids"),
         ({"min_angle": (1.0,), "max_angle": (0.5, 2.0)}, "below max_angle"),
         ({"reverse": (3,)}, "3, which is not among the ids"),
-        ({"watchdog": 0.0}, "from 0.04 to 2.54 s"),
+        ({"watchdog": 2.6}, "from 0 to 2.54 s"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(given: dict[str, Any], text: str) -> None:
@@ -385,6 +385,14 @@ def test_a_goal_is_reached_no_faster_than_allowed(clock: Any) -> None:
         fastest = max(fastest, *map(abs, state.velocity))
     assert 0.9 < fastest < 1.1
     assert list(state.position) == pytest.approx([1.0, -1.0], abs=0.03)
+
+
+@pytest.mark.parametrize(("seconds", "units"), [(0.0, 0), (0.01, 2), (0.05, 3), (2.54, 127)])
+def test_a_watchdog_of_0_is_off_and_others_are_rounded_up(
+    clock: Any, seconds: float, units: int
+) -> None:
+    bench = Bench(clock, 1, mode="velocity", watchdog=seconds).armed()
+    assert bench.twin.servos[1].table.watchdog == units
 
 
 def test_its_watchdog_stops_it_when_the_line_goes_dead(clock: Any) -> None:

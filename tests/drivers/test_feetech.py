@@ -59,7 +59,9 @@ def test_the_model_by_its_number(clock: Any) -> None:
 def test_a_servo_of_the_scs_series_is_refused_naming_both(clock: Any) -> None:
     wire = Wire(clock, 1)
     wire.bus.give("FFFF 01 02 00 FC", with_sum("FFFF 01 04 00 0504"))
-    with pytest.raises(DeviceFault, match="model number 1029, not a Feetech servo") as info:
+    with pytest.raises(
+        DeviceFault, match="1029, not a Feetech servo .*: correct use: or ids:"
+    ) as info:
         wire.driver.probe()
     assert info.value.kind is FaultKind.REJECTED
 

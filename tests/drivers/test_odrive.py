@@ -98,6 +98,41 @@ def test_a_velocity_at_the_limit_is_sent(clock: Any, velocity: float) -> None:
     assert sent * TURN == pytest.approx(velocity)
 
 
+@pytest.mark.parametrize(("reverse", "expected"), [(False, 0.5), (True, -0.5)])
+def test_a_torque_is_fed_forward_through_the_gears(
+    clock: Any, reverse: bool, expected: float
+) -> None:
+    wire = Wire(clock, gear_ratio=4.0, max_torque=3.0, reverse=reverse)
+    command = MotorCommand(velocity=0.0, torque=2.0)
+    wire.driver.check(command)
+    wire.driver.write(command)
+    ((_, sent),) = [struct.unpack("<ff", f.data) for f in wire.sent()]
+    assert sent == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "torque", "text"),
+    [
+        ({}, 0.1, "torque must be from 0 to 0 N·m (max_torque), not 0.1"),
+        ({"max_torque": 2.0}, -2.1, "torque must be from -2 to 2 N·m (max_torque), not -2.1"),
+    ],
+)
+def test_a_torque_that_is_not_allowed_is_refused(
+    clock: Any, options: Any, torque: float, text: str
+) -> None:
+    wire = Wire(clock, **options)
+    with pytest.raises(CommandRefused) as info:
+        wire.driver.check(MotorCommand(velocity=1.0, torque=torque))
+    assert str(info.value) == text
+
+
+def test_a_value_that_is_not_followed_is_refused(wire: Wire) -> None:
+    with pytest.raises(CommandRefused) as info:
+        wire.driver.check(MotorCommand(position=1.0))
+    text = "position is given: in mode VELOCITY this driver follows velocity and torque only"
+    assert str(info.value) == text
+
+
 def test_other_control_modes_are_refused(wire: Wire) -> None:
     with pytest.raises(CommandRefused, match="VELOCITY only"):
         wire.driver.check(MotorCommand(mode=ControlMode.TORQUE, torque=1.0))
@@ -160,8 +195,9 @@ def test_an_armed_axis_that_is_not_in_closed_loop_is_a_fault(wire: Wire) -> None
     assert wire.driver.read() is not None  # it may take a moment
     wire.clock.advance(0.6)
     wire.give(HEARTBEAT_IDLE)
-    with pytest.raises(DeviceFault, match="state 1, not in closed loop"):
+    with pytest.raises(DeviceFault, match="state 1, not in closed loop: is it calibrated") as info:
         wire.driver.read()
+    assert "Or was it restarted" in str(info.value)
 
 
 def test_at_rest_is_idle_and_not_turning(wire: Wire) -> None:
@@ -171,7 +207,7 @@ def test_at_rest_is_idle_and_not_turning(wire: Wire) -> None:
     wire.give(HEARTBEAT_IDLE, ESTIMATES)
     assert wire.driver.at_rest() == ""
     wire.give(frame(0x029, "00000000 00000000"))
-    assert wire.driver.at_rest() == "stopped (0.00 rad/s, idle)"
+    assert wire.driver.at_rest() == "stopped (0.0 rad/s, idle)"
 
 
 # the twin, seen from the bus with ids and bytes only ----------------------------------------------
@@ -247,6 +283,16 @@ def test_it_keeps_to_its_current_limit(bench: Bench) -> None:
     bench.send(0x02D, "00002041 00000000")
     bench.run(0.02)
     assert bench.ask(0x034)[1] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_torque_fed_forward_is_added_to_that_of_the_velocity_loop(bench: Bench) -> None:
+    bench.closed_loop()
+    bench.send(0x02D, "00000000 CDCC4C3D")  # 0 rev/s, 0.05 N·m
+    bench.run(0.01)
+    assert bench.twin.truth()["current"] > 1.0
+    bench.send(0x02F, "00002041 0000003F")  # 0.5 A
+    bench.run(0.01)
+    assert bench.twin.truth()["current"] == pytest.approx(0.5)
 
 
 def test_idle_it_does_not_follow_and_comes_to_rest_by_friction(bench: Bench) -> None:

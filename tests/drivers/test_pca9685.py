@@ -175,7 +175,7 @@ def test_arming_writes_nothing(clock: Any) -> None:
         (JointCommand(), "position has 0 values for 2 joints"),
         (JointCommand("pam", position=[0.0]), "no joint pam.*pan"),
         (JointCommand("pan,pan", position=[0.0, 0.0]), "a joint is named twice"),
-        (JointCommand(position=[0, 0], velocity=[1, 1]), "velocity is given: hobby servos follow"),
+        (JointCommand(position=[0, 0], velocity=[1, 1]), "velocity is given: in mode POS"),
         (JointCommand(position=[0, 0], mode=ControlMode.VELOCITY), "control mode 1: .* POSITION"),
     ],
 )

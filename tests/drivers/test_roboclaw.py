@@ -133,8 +133,9 @@ def test_its_version_names_it_and_another_board_is_refused(clock: Any) -> None:
     wire.bus.give(VERSION)
     assert wire.driver.probe() is True
     wire.bus.give("5361626572746F6F746820327832350A00 F4A7")
-    with pytest.raises(DeviceFault, match="'Sabertooth 2x25' answers, not a RoboClaw"):
+    with pytest.raises(DeviceFault, match="'Sabertooth 2x25' and not a RoboClaw") as info:
         wire.driver.probe()
+    assert str(info.value).endswith("correct use: or address: in horus.yaml")
 
 
 def test_the_time_out_of_the_board_is_set(clock: Any) -> None:
@@ -142,6 +143,13 @@ def test_the_time_out_of_the_board_is_set(clock: Any) -> None:
     wire.bus.give("FF")
     next(iter(wire.driver.configure() or ()))
     assert wire.sent() == ["800E0548F0"]
+
+
+@pytest.mark.parametrize(("seconds", "units"), [(0.0, 0), (0.01, 1), (0.11, 2), (25.5, 255)])
+def test_a_watchdog_of_0_is_off_and_others_are_rounded_up(
+    clock: Any, seconds: float, units: int
+) -> None:
+    assert Wire(clock, watchdog=seconds).driver.watchdog == units
 
 
 def test_other_modes_and_values_over_the_limit_are_refused(clock: Any) -> None:
@@ -152,6 +160,8 @@ def test_other_modes_and_values_over_the_limit_are_refused(clock: Any) -> None:
         MotorCommand(velocity=5.1),
         MotorCommand(mode=ControlMode.DUTY, duty=1.1),
         MotorCommand(mode=ControlMode.POSITION),
+        MotorCommand(velocity=1.0, torque=0.1),
+        MotorCommand(mode=ControlMode.DUTY, duty=0.5, velocity=1.0),
     ):
         with pytest.raises(CommandRefused):
             driver.check(wrong)
@@ -241,7 +251,7 @@ def test_a_restarted_board_is_noticed(clock: Any) -> None:
     bench = Bench(clock).configured()
     for twin in bench.twins:
         twin.power_on()
-    with pytest.raises(DeviceFault, match=r"its time-out is 0\.0 s, not 0\.5 s"):
+    with pytest.raises(DeviceFault, match=r"is 0\.0 s, not 0\.5 s: was it restarted, or"):
         bench.run(1.0)
 
 

@@ -76,6 +76,8 @@ def test_safe_and_arming_let_no_current_flow(wire: Wire) -> None:
         ({"mode": ControlMode.TORQUE, "torque": 0.1}, "needs the option torque_constant"),
         ({"mode": ControlMode.POSITION, "position": 7.0}, "position must be from 0 to 6.28"),
         ({"mode": ControlMode.IMPEDANCE}, "VELOCITY, POSITION, TORQUE and DUTY"),
+        ({"velocity": 1.0, "torque": 0.1}, "torque is given: in mode VELOCITY"),
+        ({"mode": ControlMode.DUTY, "duty": 0.1, "velocity": 1.0}, "velocity is given"),
         ({"mode": ControlMode.IDLE}, "VELOCITY, POSITION, TORQUE and DUTY"),
     ],
 )

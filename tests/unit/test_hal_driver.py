@@ -1,4 +1,4 @@
-"""What drivers say when another device answers, or when settings were lost."""
+"""What drivers say: when another device answers, when settings were lost, when it is at rest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,19 @@ from typing import Any
 
 import pytest
 
-from horus.hal import DeviceFault, Driver, DriverConfig, FaultKind, Link, PacketMap, RegisterMap
+from horus.hal import (
+    Actuator,
+    ActuatorConfig,
+    CommandRefused,
+    DeviceFault,
+    Driver,
+    DriverConfig,
+    FaultKind,
+    Link,
+    PacketMap,
+    RegisterMap,
+)
+from horus.msgs import ControlMode, JointCommand, MotorCommand
 
 
 class Chip(Driver[DriverConfig, RegisterMap]):
@@ -75,3 +87,83 @@ def test_settings_that_are_not_kept_are_a_fault_that_tells_both() -> None:
     assert "imu on i2c1: CONFIG reads 0x0001 and not 0x399F: was it restarted" in text
     _, text = said(made().confirm, "MODE1 and MODE2", (0x11, 4), (0x20, 4))
     assert "MODE1 and MODE2 read 0x11 0x04 and not 0x20 0x04" in text
+
+
+class Motor(Actuator[ActuatorConfig, RegisterMap]):
+    """A motor on I2C, to which nothing is said."""
+
+    def probe(self) -> bool:
+        return True
+
+    def arm(self) -> None:
+        return None
+
+    def write(self, command: MotorCommand) -> None:
+        return None
+
+    def safe(self) -> None:
+        return None
+
+    def read(self) -> None:
+        return None
+
+
+def motor() -> Motor:
+    return Motor(ActuatorConfig(), Link("wheel", "i2c1", 0x68))
+
+
+def test_a_device_that_is_not_as_it_was_set_up_is_rejected_with_a_cure() -> None:
+    fault = motor().restarted("it is off", hint="is it calibrated?")
+    assert fault.kind is FaultKind.REJECTED
+    assert str(fault) == (
+        "wheel on i2c1: it is off: is it calibrated? Or was it restarted, or does another program "
+        "use it? It is set up again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("velocity", "resolution", "text"),
+    [
+        (-0.0, 0.0, "stopped (0.0 rad/s, idle)"),
+        (-0.049, 0.0, "stopped (0.0 rad/s, idle)"),
+        (0.06, 0.1, "stopped (0.1 rad/s, idle)"),
+        (0.05, 0.0, ""),
+        (-3.0, 0.1, ""),
+        (float("nan"), 0.0, ""),
+    ],
+)
+def test_at_rest_is_slower_than_can_be_told(velocity: float, resolution: float, text: str) -> None:
+    assert motor().resting(velocity, resolution=resolution) == text
+
+
+MODES = {ControlMode.VELOCITY: ("velocity", "torque"), ControlMode.DUTY: ("duty",)}
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        (MotorCommand(), ""),
+        (MotorCommand(velocity=1.0, torque=-2.0), ""),
+        (MotorCommand(mode=ControlMode.DUTY, duty=0.5), ""),
+        (MotorCommand(mode=4, duty=0.5, velocity=0.1), "velocity is given: in mode DUTY this"),
+        (
+            MotorCommand(duty=0.5),
+            "duty is given: in mode VELOCITY this driver follows velocity",
+        ),
+        (MotorCommand(mode=3), "control mode 3: this driver does VELOCITY and DUTY only (mode)"),
+        (MotorCommand(mode=99), "control mode 99: this driver does VELOCITY and DUTY only (mode)"),
+        (JointCommand(effort=[0.0], mode=ControlMode.VELOCITY), "effort is given: in mode VELOC"),
+    ],
+)
+def test_what_a_mode_does_not_follow_is_refused(command: Any, text: str) -> None:
+    if not text:
+        motor().only(command, MODES, "mode")
+        return
+    with pytest.raises(CommandRefused) as info:
+        motor().only(command, MODES, "mode")
+    assert str(info.value).startswith(text) and str(info.value).endswith(" only (mode)")
+
+
+def test_a_limit_of_nothing_has_no_sign() -> None:
+    with pytest.raises(CommandRefused, match="torque must be from 0 to 0 N·m, not 1"):
+        motor().limit("torque", 1.0, -0.0, 0.0, "N·m")

@@ -218,3 +218,17 @@ def test_the_image_of_a_chip_with_banks_holds_them_all() -> None:
     assert len(image) == 4 * 256
     assert (image[0x000], image[0x200]) == (0xEA, 7)
     assert Banked.scale.address == 0x200
+
+
+def test_a_chip_without_registers_takes_commands_as_they_are() -> None:
+    class Commands(RegisterMap):
+        """A chip of 16-bit commands."""
+
+        checked = True
+
+    class Sht:
+        def transfer(self, write: bytes, read: int = 0) -> bytes:
+            assert write == bytes.fromhex("F32D")
+            return bytes.fromhex("8010E1")[:read]
+
+    assert Commands(Sht()).transfer(bytes.fromhex("F32D"), 3) == bytes.fromhex("8010E1")  # type: ignore[arg-type]

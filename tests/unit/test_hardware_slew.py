@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from horus_drivers.motor.odrive import OdriveConfig
+from horus_drivers.motor.roboclaw import RoboclawConfig
 
 from horus.errors import ConfigError
 from horus.hardware.config import load
 from horus.hardware.node import DeviceState
-from horus.hardware.slew import Slew
+from horus.hardware.slew import Slew, ramp_of
 from horus.msgs import ControlMode, MotorCommand
 
 PERIOD = 0.01
@@ -100,6 +102,12 @@ def test_after_a_stop_a_ramp_begins_anew_from_what_the_motor_does(
     bench.run(0.05, MotorCommand(velocity=5.0))
     assert coasting > 0.5
     assert written[0] == pytest.approx(coasting, abs=0.3)
+
+
+def test_a_device_that_limits_by_itself_is_not_ramped_twice() -> None:
+    assert ramp_of(OdriveConfig(node=1, max_acceleration=5.0)) == 5.0
+    assert ramp_of(OdriveConfig(node=1)) is None
+    assert ramp_of(RoboclawConfig(motor=1, counts_per_turn=1440, max_acceleration=5.0)) is None
 
 
 def test_for_a_device_without_velocities_the_option_is_refused(tmp_path: Path) -> None:
