@@ -6,6 +6,7 @@ plugins claim are an error that names both, at the moment somebody uses the name
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -37,6 +38,7 @@ __all__ = [
     "drivers",
     "hookimpl",
     "plugins",
+    "troubles",
 ]
 
 GROUP = "horus"
@@ -91,7 +93,8 @@ class Offer:
             if attribute:
                 found = getattr(found, attribute)
         except (Exception, SystemExit) as error:
-            raise PluginError(f"{self} cannot be imported: {_told(error)}") from error
+            text = f"{self} cannot be imported: {_told(error, self.target)}"
+            raise PluginError(text) from error
         missing = self.lacks(found)
         if missing:
             raise PluginError(f"{self} {missing}")
@@ -232,6 +235,16 @@ def objections(config: object) -> list[str]:
     return found
 
 
+def troubles() -> list[str]:
+    """Return which plugins have a problem, a line each; their offers may lack for it."""
+    return [
+        f"plugin {info.name} {'has a problem' if info.hooks else 'cannot be loaded'}: "
+        f"{info.problem} (horus plugins)"
+        for info in plugins()
+        if info.problem
+    ]
+
+
 def reset() -> None:
     """Forget what was loaded, so that the next call looks again."""
     for cached in (_load, drivers, buses, commands):
@@ -255,8 +268,10 @@ def _load() -> _Loaded:
             manager.register(module, name)
             callers = manager.get_hookcallers(module) or []
         except (Exception, SystemExit) as error:
-            info.failed(_told(error))
+            info.failed(_told(error, info.module))
             continue
+        if not callers:
+            info.failed("has no hooks: mark its functions with @hookimpl")
         for caller in callers:
             if caller.name not in known:
                 info.failed(f"there is no hook {caller.name}{did_you_mean(caller.name, known)}")
@@ -312,5 +327,19 @@ def _info(found: list[EntryPoint]) -> PluginInfo:
     return PluginInfo(found[0].name, found[0].value, " and ".join(packages), problem)
 
 
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+def _told(error: BaseException, target: str = "") -> str:
+    """Return an error in words, with the place in the files of the target's package, if any."""
+    place = _place(error, target.partition(":")[0].partition(".")[0]) if target else ""
+    return f"{type(error).__name__}: {error}{place and f' ({place})'}"
+
+
+def _place(error: BaseException, package: str) -> str:
+    """Return path and line of the innermost frame in a package's own files, or ""."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] == package:
+            place = f"{frame.f_code.co_filename}:{line}"
+    return place

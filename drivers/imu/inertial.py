@@ -14,6 +14,8 @@ from horus.msgs import Imu
 
 GRAVITY = 9.80665  # m/s², standard gravity (CGPM 1901)
 
+_COLUMNS = 7  # of a recording: time, and three each of rotation and acceleration
+
 ConfigT = TypeVar("ConfigT", bound=DriverConfig)
 RegistersT = TypeVar("RegistersT", bound=RegisterMap)
 
@@ -80,7 +82,8 @@ class BodySim(RegisterSim[ConfigT, RegistersT]):
         #: What the body undergoes at this moment, along its own axes: rad/s and m/s².
         self.turning: Vector = (0.0, 0.0, 0.0)
         self.force: Vector = (0.0, 0.0, GRAVITY)
-        self.recording = Recording(self.options.play) if self.options.play else None
+        play = self.options.play
+        self.recording = Recording(play, _COLUMNS) if play else None
         spread = 0.0 if self.recording else self.options.gyro_bias  # recordings have their own
         self.bias = [self.random.gauss(0, spread) for _ in range(3)]
         self.sampled: dict[str, int] = {}

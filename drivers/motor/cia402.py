@@ -64,6 +64,7 @@ from horus.hal.canopen import (
     MASTER,
     OPERATIONAL,
     START,
+    STOPPED,
     CanOpenFrames,
     Objects,
 )
@@ -144,9 +145,11 @@ class Cia402(Actuator[Cia402Config, Cia402Frames]):
         self._angle: float | None = None  # rad, in mode POSITION
 
     def probe(self) -> bool:
-        """Ask for the device type."""
+        """Ask for the device type; a node that was stopped answers nothing until it is woken."""
         data = self.objects.found(0x1000, 0)
         if data is None:
+            if self.map.heartbeat.latest() == STOPPED:
+                self.map.nmt.repeat(0.1, ENTER_PRE_OPERATIONAL, self.config.node)
             if self.map.sdo_answer.due(0.1):
                 self.objects.ask(0x1000, 0)
             return False

@@ -1,4 +1,4 @@
-"""``horus bench``: HORUS's own figures on this machine."""
+"""Measure HORUS on this machine: how long messages take, and how many go through."""
 
 from __future__ import annotations
 

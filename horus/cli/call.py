@@ -10,11 +10,12 @@ import sys
 from typing import Any
 
 from horus.cli import live
+from horus.cli.run import seconds
 
 _EXAMPLES = """\
 examples:
-  horus call imu                               what the imu can be told
-  horus call imu calibrate samples=500         let it do it, and print the answer
+  horus call arm                     what the device arm can do
+  horus call arm scan last=10        let it do it, and print the answer
 """
 
 
@@ -23,24 +24,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.add_argument("device", metavar="DEVICE", help="the device's name in horus.yaml")
     parser.add_argument("command", nargs="?", metavar="COMMAND", help="what it is to do")
-    parser.add_argument("arguments", nargs="*", metavar="NAME=VALUE", help="arguments, by name")
+    parser.add_argument(
+        "arguments", nargs="*", default=[], metavar="NAME=VALUE", help="arguments, by name"
+    )
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="S", help="longest wait (default: 60)"
+        "--timeout", type=seconds, default=60.0, metavar="S", help="longest wait (default: 60)"
     )
     live.add_session(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Call it; 1 when the device refuses or fails, 2 when nothing runs."""
-    from horus.node.caller import call, describe
+    from horus.node.caller import HELP, Caller
 
     live.join(args)
     if not _has_commands(args.device):
         return 1
-    if args.command is None:
-        _print_commands(describe(args.device))
-        return 0
+    command = args.command or HELP
     given = {}
     for text in args.arguments:
         name, equals, value = text.partition("=")
@@ -48,12 +49,17 @@ def main(args: argparse.Namespace) -> int:
             print(f"horus call: {text!r} is not NAME=VALUE", file=sys.stderr)
             return 2
         given[name] = live.value(value)
-    timeout = given.pop("timeout", args.timeout)
-    answer = call(args.device, args.command, timeout=timeout, **given)
+    if command == HELP and given:
+        print(f"horus call: {HELP} takes no arguments, not {', '.join(given)}", file=sys.stderr)
+        return 2
+    with Caller(args.device) as caller:
+        answer = caller.wait(caller.ask(command, (), given, args.timeout))
     if args.json:
         import json
 
         print(json.dumps(answer, default=str))
+    elif command == HELP:
+        _print_commands(answer)
     elif answer is not None:
         print(live.shown(answer))
     return 0
@@ -61,19 +67,23 @@ def main(args: argparse.Namespace) -> int:
 
 def _has_commands(device: str) -> bool:
     """Return whether there is somebody to be called; if not, say what there is."""
-    from horus.bus import session
     from horus.errors import did_you_mean
-    from horus.node.caller import servers
+    from horus.node.caller import lacks_commands, servers
+    from horus.runtime.sessions import noted_devices
 
     known = [name for name in servers() if not name.startswith("sim.")]
     if device in known:
         return True
-    listed = f"; those that have: {', '.join(known)}" if known else ""
-    if (session.topics_dir() / f"{device}.status").is_dir():
-        print(f"horus call: {device} has no commands{listed}", file=sys.stderr)
+    devices = [noted.name for noted in noted_devices()]
+    listed = f"; what has commands: {', '.join(known) or 'nothing in this run'}"
+    if lacks_commands(device):
+        text = f"{device} has no commands{listed}"
+    elif device in devices:
+        text = f"no process looks after {device}, or not yet: see horus devices"
     else:
-        near = did_you_mean(device, known) or listed
-        print(f"horus call: nobody here is called {device!r}{near}", file=sys.stderr)
+        near = did_you_mean(device, [*known, *devices]) or listed
+        text = f"nobody here is called {device!r}{near}"
+    print(f"horus call: {text}", file=sys.stderr)
     return False
 
 

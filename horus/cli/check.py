@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ def main(args: argparse.Namespace) -> int:
         faults, notes = _faults(robot)
     except ConfigError as error:
         faults, notes = list(error.faults), []
+        faults += _of_files(getattr(error, "nodes", ()))
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     if args.json:
@@ -62,6 +64,8 @@ def _find(what: str | None) -> Path:
         if found is None:
             raise UsageError(f"{what or 'this folder'}: there is no horus.yaml; name one")
         return found
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{what}: is neither a file nor a folder; name a horus.yaml or its folder")
     if not path.is_file():
         beside = path.parent.iterdir() if path.parent.is_dir() else ()
         near = did_you_mean(path.name, [entry.name for entry in beside])
@@ -72,20 +76,17 @@ def _find(what: str | None) -> Path:
 def _faults(robot: RobotConfig) -> tuple[list[str], list[str]]:
     """Return what is wrong beyond the file itself, and what is worth knowing."""
     from horus import plugins
-    from horus.runtime.build import PythonChecker, check_executable
     from horus.runtime.files import NodeFile, UsageError, name_files
+    from horus.runtime.run import NOTHING
 
-    faults: list[str] = []
-    notes: list[str] = []
-    checker = PythonChecker()
-    for node in robot.nodes:
-        language = NodeFile(node, node.stem, node.name).language
-        if language == "python":
-            faults += map(str, checker.check(node))
-        elif language == "rust":
-            notes.append(f"{node}: Rust is checked when it is compiled, by horus run")
-        else:
-            faults += map(str, check_executable(node))
+    faults = _of_files(robot.nodes)
+    if not robot.nodes and not robot.hardware:
+        faults.append(f"{robot.path}: {NOTHING}")
+    notes = [
+        f"{node}: Rust is checked when it is compiled, by horus run"
+        for node in robot.nodes
+        if NodeFile(node, node.stem, node.name).language == "rust"
+    ]
     try:
         name_files(list(robot.nodes), set(_roots(robot)))
     except UsageError as error:
@@ -93,6 +94,14 @@ def _faults(robot: RobotConfig) -> tuple[list[str], list[str]]:
     faults += plugins.objections(robot)
     failed = [f"{i}: {i.problem}" for i in plugins.plugins() if "horus_check()" in i.problem]
     return list(dict.fromkeys(faults)), notes + failed
+
+
+def _of_files(nodes: Sequence[Path]) -> list[str]:
+    """Return what is wrong with node files, as far as it can be told without compiling."""
+    from horus.runtime.build import check_all
+    from horus.runtime.files import NodeFile
+
+    return [*map(str, check_all([NodeFile(node, node.stem, node.name) for node in nodes]))]
 
 
 def _roots(robot: RobotConfig) -> dict[str, list[DeviceEntry]]:

@@ -56,9 +56,11 @@ def described(entry: DriverEntry) -> Described:
     package = entry.plugin.package
     try:
         driver = entry.load()
-        topics_of("<name>", driver)
-    except (PluginError, TypeError) as error:
+    except PluginError as error:
         return Described(entry.name, package, None, str(error))
+    lacks = "; ".join(topics.lacking(driver))
+    if lacks:
+        return Described(entry.name, package, None, f"{entry} is not complete: {lacks}")
     return Described(entry.name, package, driver)
 
 

@@ -1,7 +1,7 @@
 """Show the devices of a running robot: their state, bus, place, identity, rate and errors.
 
 The exit status is 0 only if all devices are ready or active; 1 when one is not; 2 when no robot
-runs. A device that nobody looks after any more is shown as gone.
+runs. A device that nobody looks after, or not yet, is shown as gone.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ HEAD = ("DEVICE", "STATE", "DRIVER", "BUS", "IDENTITY", "RATE", "ASKED", "ERRORS
 #: after what silence (s) one is gone.
 PATIENCE, GONE = 1.5, 5.0
 GOOD = ("ready", "active")
+ABANDONED = "no process looks after it: see what horus run has printed"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +67,15 @@ class Watch:
     """The newest status of each device of the run."""
 
     def __init__(self) -> None:
+        from horus.msgs import DeviceStatus
+        from horus.runtime.sessions import noted_devices
+
         self._ends: dict[str, Subscriber] = {}
+        #: Whom there is to hear of, as if it had said nothing since long ago.
+        self._listed = {
+            d.name: DeviceStatus(name=d.name, driver=d.driver, bus=d.bus, place=d.place, stamp=0.0)
+            for d in noted_devices()
+        }
         self.newest: dict[str, DeviceStatus] = {}
 
     def look(self) -> None:
@@ -97,17 +106,24 @@ class Watch:
         while True:
             self.look()
             known = len(self.newest)
-            if time.monotonic() > deadline or (known and known == len(self._ends)):
+            complete = known == len(self._ends) and self._listed.keys() <= self.newest.keys()
+            if time.monotonic() > deadline or (known and complete):
                 return
             time.sleep(0.02)
 
     @property
     def good(self) -> bool:
         """Whether there are devices and all of them are ready or active."""
-        return bool(self.newest) and all(self._state(s) in GOOD for s in self.newest.values())
+        found = self._sorted()
+        return bool(found) and all(self._state(status) in GOOD for status in found)
 
     def _state(self, status: DeviceStatus) -> str:
         return "gone" if time.time() - status.stamp > GONE else status.state
+
+    def _message(self, status: DeviceStatus) -> str:
+        if self._state(status) == "gone":
+            return ABANDONED
+        return status.message.partition(": ")[2].partition("; ")[0] or status.message
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return a line of words for each device."""
@@ -122,7 +138,7 @@ class Watch:
                 f"{status.asked_rate:g} Hz",
                 str(status.errors),
                 "MOCK" if status.mock else "",
-                status.message.partition(": ")[2].partition("; ")[0] or status.message,
+                self._message(status),
             )
             for status in self._sorted()
         ]
@@ -134,6 +150,8 @@ class Watch:
         for status in self._sorted():
             about = {name: getattr(status, name) for name in fields}
             about["state"] = self._state(status)
+            if about["state"] == "gone":
+                about["message"] = ABANDONED
             found.append({n: None if _is_nan(value) else value for n, value in about.items()})
         return found
 
@@ -144,7 +162,8 @@ class Watch:
         return DeviceStatus.__horus_spec__.fields  # type: ignore[attr-defined]
 
     def _sorted(self) -> list[DeviceStatus]:
-        return [self.newest[name] for name in sorted(self.newest)]
+        found = {**self._listed, **self.newest}
+        return [found[name] for name in sorted(found)]
 
     def close(self) -> None:
         """Leave the topics."""
@@ -159,7 +178,7 @@ def _is_nan(value: object) -> bool:
 def _print(watch: Watch, as_json: bool) -> None:
     if as_json:
         print(json.dumps(watch.objects()), flush=True)
-    elif not watch.newest:
-        print("this run has no devices, or none has said yet how it is", flush=True)
+    elif rows := watch.rows():
+        print(tables.plain(HEAD, rows), end="", flush=True)
     else:
-        print(tables.plain(HEAD, watch.rows()), end="", flush=True)
+        print("this run has no devices", flush=True)

@@ -230,7 +230,8 @@ def _plugins() -> Iterator[Finding]:
     infos = plugins.plugins()
     for info in infos:
         if info.problem:
-            yield Finding("--", "plugin", f"{info}: {info.problem}")
+            about = str(info).removeprefix("plugin ")
+            yield Finding("--", "plugin", f"{about}: {info.problem}")
     if not any(info.problem for info in infos):
         yield Finding("ok", "plugins", ", ".join(info.name for info in infos) or "none")
 

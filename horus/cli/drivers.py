@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Print the drivers; 1 when one cannot be used or a table is out of date, 2 for no such."""
     from horus.cli.describe import described
-    from horus.plugins import drivers
+    from horus.plugins import drivers, troubles
 
     known = drivers()
     if args.name is not None and args.name not in known:
@@ -41,6 +41,8 @@ def main(args: argparse.Namespace) -> int:
 
         near = did_you_mean(args.name, known) or f"; known: {', '.join(known)}"
         print(f"horus drivers: no driver is called {args.name!r}{near}", file=sys.stderr)
+        for trouble in troubles():
+            print(f"horus drivers: {trouble}", file=sys.stderr)
         return 2
     names = [args.name] if args.name is not None else list(known)
     package = args.package

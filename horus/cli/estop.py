@@ -46,6 +46,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _send(session_id: str, reason: str, *, release: bool) -> int:
     from horus.hardware import stopping
+    from horus.runtime.sessions import running_sessions
 
     answers = stopping.send(reason, "horus estop", release=release)
     print(f"e-stop {'released' if release else 'engaged'} in session {session_id}")
@@ -55,5 +56,6 @@ def _send(session_id: str, reason: str, *, release: bool) -> int:
     for answer in answers:
         print(f"  {answer.device}: {'' if answer.ok else 'NOT CONFIRMED: '}{answer.text}")
     if not release:
-        print("release it with: horus estop --release")
+        which = f" --session {session_id}" if len(running_sessions()) > 1 else ""
+        print(f"release it with: horus estop --release{which}")
     return 0 if all(answer.ok for answer in answers) else 1

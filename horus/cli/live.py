@@ -30,7 +30,13 @@ def value(text: str) -> Any:
     try:
         return int(text, 0)  # 0x68
     except ValueError:
-        return {"on": True, "off": False, "yes": True, "no": False}.get(text, text)
+        pass
+    try:
+        if any(map(str.isdigit, text)):  # else a word such as nan or infinity
+            return float(text)  # .5
+    except ValueError:
+        pass
+    return {"on": True, "off": False, "yes": True, "no": False}.get(text, text)
 
 
 def shown(found: object) -> str:

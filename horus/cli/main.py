@@ -39,7 +39,7 @@ COMMANDS = {
         "steer the simulated devices of a running robot",
         "horus mock set imu.rotation 0 0 1",
     ),
-    "call": Command("horus.cli.call", "let a device do what it can", "horus call imu calibrate"),
+    "call": Command("horus.cli.call", "let a device do what it can", "horus call arm scan"),
     "estop": Command(
         "horus.cli.estop", "stop everything that moves on a running robot", "horus estop"
     ),

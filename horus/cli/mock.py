@@ -9,7 +9,7 @@ truth DEVICE                 the true state of a device; with -f again and again
 from __future__ import annotations
 
 import argparse
-import math
+import re
 import sys
 import time
 from typing import Any
@@ -25,13 +25,18 @@ examples:
   horus mock truth left_wheel -f
 """
 PREFIX = "sim."
+#: What begins like an option but is a number.
+_NEGATIVE = re.compile(r"-(\.?\d\S*|inf|infinity|nan)", re.IGNORECASE)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `horus mock`."""
     parser.epilog = _EXAMPLES
     parser.add_argument("action", choices=("list", "set", "fault", "truth"))
-    parser.add_argument("what", nargs="*", metavar="WHAT", help="the device and the rest")
+    parser._negative_number_matcher = _NEGATIVE  # its own knows no -5e-1
+    parser.add_argument(
+        "what", nargs="*", default=[], metavar="WHAT", help="the device and the rest"
+    )
     parser.add_argument("-f", "--follow", action="store_true", help="truth: until Ctrl-C")
     live.add_session(parser)
 
@@ -98,13 +103,14 @@ def _ask(device: str, method: str, *arguments: Any) -> Any:
 
 
 def _print_state(state: dict[str, Any]) -> None:
+    from horus.hal.sim import limits
+
     print(f"{state['name']} ({state['twin']}): {_faults(state['faults'])}")
     for name, about in state["stimuli"].items():
         value = f"{live.shown(about['value'])} {about['unit']}".rstrip()
-        limits = ""
-        if math.isfinite(about["low"]) or math.isfinite(about["high"]):
-            limits = f"  {about['low']:g} to {about['high']:g}"
-        print(f"  {state['name']}.{name} = {value}{limits}  {about['doc']}".rstrip())
+        allowed = limits(about["low"], about["high"]).removeprefix("from ")
+        texts = (f"  {state['name']}.{name} = {value}", allowed, about["doc"])
+        print("  ".join(text for text in texts if text))
 
 
 def _faults(faults: dict[str, Any]) -> str:

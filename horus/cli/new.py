@@ -76,10 +76,22 @@ def _problem(name: str) -> str:
     """Return why a driver cannot have this name, or ""."""
     from horus.plugins import drivers
 
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
-        return f"{name!r} cannot be the name of a driver: use a-z, 0-9 and _ (at most 22)"
+    why = _why_not(name)
+    if why:
+        return f"{name!r} cannot be the name of a driver: {why}"
     taken = drivers().get(name)
     return f"there is a driver {name} already, {taken.plugin}" if taken else ""
+
+
+def _why_not(name: str) -> str:
+    """Return what is wrong with the form of a name, or ""."""
+    if not _NAME.fullmatch(name):
+        if not re.fullmatch(r"[a-z0-9_]*", name):
+            return "it may have a-z, 0-9 and _ only"
+        if not re.match(r"[a-z]", name):
+            return "it must begin with a letter"
+        return f"it must have from 2 to 22 characters, not {len(name)}"
+    return "it is a word of Python itself" if keyword.iskeyword(name) else ""
 
 
 def _into(name: str, bus: str, folder: Path) -> int:

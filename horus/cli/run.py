@@ -22,7 +22,8 @@ its devices are made safe; HORUS_HANG_LIMIT=SECONDS changes that (0.1 to 3600).
 """
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Return an option's number of seconds; it must be finite and above 0."""
     try:
         value = float(text)
     except ValueError:
@@ -48,11 +49,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--fail-fast", action="store_true", help="end the run when one process fails"
     )
     parser.add_argument(
-        "--duration", type=_seconds, metavar="S", help="end the run in order after S seconds"
+        "--duration", type=seconds, metavar="S", help="end the run in order after S seconds"
     )
     parser.add_argument(
         "--grace",
-        type=_seconds,
+        type=seconds,
         default=3.0,
         metavar="S",
         help="how long processes may take to stop, before SIGTERM and then SIGKILL (default: 3)",

@@ -101,6 +101,8 @@ class Option:
             return value, f"must be {_WORDS.get(wanted, wanted)}{unit}, not {shown(value)}"
         if isinstance(value, str) and not value.isprintable():
             return value, f"must be text that can be printed, not {shown(value)}"
+        if self.required and isinstance(value, str) and not value.strip():
+            return value, "must not be empty"
         text = self._check_range(value, written)
         if not text and self.also is not None:
             try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from horus.hal.config import ActuatorConfig, Config, DriverConfig
@@ -17,10 +18,10 @@ from horus.hal.maps import DeviceMap
 
 if TYPE_CHECKING:
     from horus.hal.sim import Sim
-    from horus.msgs import ControlMode
 
 ConfigT = TypeVar("ConfigT", bound=DriverConfig)
 MapT = TypeVar("MapT", bound=DeviceMap)
+ModeT = TypeVar("ModeT", bound=IntEnum)
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 #: One value of a device, or several.
@@ -251,9 +252,7 @@ class Actuator(Driver[ActuatorConfigT, MapT]):
             source = f" ({option})" if option else ""
             raise CommandRefused(f"{name} must be from {words}{source}, not {value:.12g}")
 
-    def only(
-        self, command: Any, modes: Mapping[ControlMode, tuple[str, ...]], option: str = ""
-    ) -> None:
+    def only(self, command: Any, modes: Mapping[ModeT, tuple[str, ...]], option: str = "") -> None:
         """Refuse other modes than these, and values that a mode does not follow; for `check`.
 
         ``modes`` has the fields of the command that are followed, by mode; ``option`` is the name
@@ -262,9 +261,8 @@ class Actuator(Driver[ActuatorConfigT, MapT]):
         source = f" ({option})" if option else ""
         if command.mode not in modes:
             known = _listed([mode.name for mode in modes])
-            raise CommandRefused(
-                f"control mode {command.mode}: this driver does {known} only{source}"
-            )
+            text = f"control mode {command.mode}: this driver does {known} only{source}"
+            raise CommandRefused(text)
         mode = next(mode for mode in modes if mode == command.mode)
         for name in TARGETS:
             value = getattr(command, name, 0.0)

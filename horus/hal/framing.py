@@ -6,6 +6,9 @@ import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+#: Bytes that are looked at in one go.
+PIECE = 1024
+
 
 class Framing(ABC):
     """The frame of a serial protocol: where one begins, how long it is, whether it is whole."""
@@ -116,6 +119,11 @@ class Deframer:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes and return the frames that they complete."""
+        # In pieces: each byte of garbage costs a copy of what follows it.
+        pieces = range(0, len(data), PIECE)
+        return [frame for at in pieces for frame in self._take(data[at : at + PIECE])]
+
+    def _take(self, data: bytes) -> list[bytes]:
         self._buffer += data
         buffer = bytes(self._buffer)
         frames = []

@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from horus.errors import ConfigError, did_you_mean
+from horus.hal.config import options as known_options
 from horus.hal.recording import Recording
 
 if TYPE_CHECKING:
+    from horus.hal.config import DriverConfig, SimConfig
+    from horus.hal.driver import Driver
     from horus.hal.sim import Stimulus
 
 AXES = "xyzw"
@@ -31,10 +34,7 @@ class Playback:
 
     def __init__(self, path: Path, stimuli: Mapping[str, Stimulus[Any]]) -> None:
         self.path = path
-        try:
-            self.recording = Recording(path)
-        except ValueError as error:
-            raise ConfigError([str(error)]) from None
+        self.recording = recording(path)
         columns = [name.strip() for name in self.recording.columns[1:]]
         known = [column for s in stimuli.values() for column in column_names(s)]
         strange = [column for column in columns if column not in known]
@@ -78,6 +78,41 @@ class Playback:
     def release(self, name: str) -> None:
         """Play a stimulus no more: it was set from outside."""
         self._places.pop(name, None)
+
+
+def recording(path: Path, columns: int = 2) -> Recording:
+    """Read a recording of this many columns or more; what is wrong with it is a `ConfigError`."""
+    try:
+        return Recording(path, columns)
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror or error}"]) from None
+    except ValueError as error:
+        raise ConfigError([str(error)]) from None
+
+
+def play_faults(
+    driver: type[Driver[Any, Any]], config: DriverConfig | None, options: SimConfig
+) -> list[str]:
+    """Return why a driver's twin cannot play the file of its options; one is made to find out.
+
+    Where the device's ``config`` has faults of its own, one with the defaults will do.
+    """
+    twin = driver.twin
+    if twin is None:
+        return []
+    required = any(about.required for about in known_options(driver.config_type).values())
+    try:
+        twin.playback(options)
+        if config is not None or not required:
+            twin(config or driver.config_type(), options)
+    except ConfigError as error:
+        return list(error.faults)
+    except Exception as error:  # a twin with a format of its own may raise anything
+        text = str(error)
+        if isinstance(error, ValueError) and text.startswith(str(options.play)):
+            return [text]
+        return [f"{options.play}: cannot be played: {type(error).__name__}: {text}"]
+    return []
 
 
 def column_names(stimulus: Stimulus[Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from bisect import bisect_right
 from pathlib import Path
 
@@ -14,26 +15,40 @@ class Recording:
     it begins anew.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, columns: int = 2) -> None:
+        """Read a file; one with fewer columns, or that is no recording, is a `ValueError`."""
         self.path = Path(path)
         self.times: list[float] = []
         self.rows: list[tuple[float, ...]] = []
         self.columns: list[str] = []
         with self.path.open(newline="", encoding="utf-8") as file:
             lines = ((n, line) for n, line in enumerate(file, 1) if not line.startswith("#"))
-            for number, line in lines:
-                row = next(csv.reader([line]))
-                if not self.columns:
+            try:
+                for number, line in lines:
+                    row = next(csv.reader([line]))
+                    if self.columns:
+                        self._add(row, number)
+                        continue
                     self.columns = row
-                    continue
-                self._add(row, number)
+                    if len(row) < columns:
+                        raise ValueError(
+                            f"{self.path}:{number}: is no recording for this: its first line must "
+                            f"name {columns} columns or more, separated by commas, time first"
+                        )
+            except (UnicodeDecodeError, csv.Error) as error:
+                raise ValueError(f"{self.path}: is no recording: {error}") from None
         if len(self.times) < 2:
             raise ValueError(f"{self.path}: a recording needs two rows or more")
 
     def _add(self, row: list[str], number: int) -> None:
         try:
             time, *values = map(float, row)
-            if len(row) != len(self.columns) or (self.times and time <= self.times[-1]):
+            finite = all(map(math.isfinite, (time, *values)))
+            if (
+                not finite
+                or len(row) != len(self.columns)
+                or (self.times and time <= self.times[-1])
+            ):
                 raise ValueError
         except ValueError:
             raise ValueError(

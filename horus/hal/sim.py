@@ -25,6 +25,15 @@ MapT = TypeVar("MapT", bound=DeviceMap)
 T = TypeVar("T", float, bool, tuple[float, ...])
 
 
+def limits(low: float, high: float) -> str:
+    """Return limits in words: ``from 0 to 5``, ``at least 0``, ``at most 5``, or "" for none."""
+    if math.isfinite(low) and math.isfinite(high):
+        return f"from {low:g} to {high:g}"
+    if math.isfinite(low):
+        return f"at least {low:g}"
+    return f"at most {high:g}" if math.isfinite(high) else ""
+
+
 class Stimulus(Generic[T]):
     """A quantity of the world around a twin that can be set from outside, in SI units.
 
@@ -74,14 +83,17 @@ class Stimulus(Generic[T]):
             raise ValueError(f"{self.name} takes true or false")
         count = len(default) if isinstance(default, tuple) else 1
         unit = f" ({self.unit})" if self.unit else ""
-        numbers = [float(v) for v in values if isinstance(v, (int, float))]
+        numbers = [
+            float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)
+        ]
         if len(values) != count or len(numbers) != count:
             what = "a number" if count == 1 else f"{count} numbers"
             raise ValueError(f"{self.name} takes {what}{unit}, not {shown(list(values))}")
         for number in numbers:
             if not math.isfinite(number) or not self.low <= number <= self.high:
-                limits = f"from {self.low:g} to {self.high:g}{unit}"
-                raise ValueError(f"{self.name} must be finite and {limits}, not {number:g}")
+                allowed = limits(self.low, self.high)
+                words = f"finite and {allowed}{unit}" if allowed else "finite"
+                raise ValueError(f"{self.name} must be {words}, not {number:g}")
         return tuple(numbers) if isinstance(default, tuple) else numbers[0]
 
 

@@ -17,6 +17,10 @@ from horus.hal.sim import Sim
 ConfigT = TypeVar("ConfigT", bound=DriverConfig)
 RegistersT = TypeVar("RegistersT", bound=RegisterMap)
 
+#: Longest time (s) that a device may hold the clock line until the adapter gives up, as a real one
+#: does: without it one slow device would keep the bus, and the process of its twins, for itself.
+PATIENCE = 0.05
+
 
 class _Cells:
     """A twin's memory as its own map sees it: all banks, no bus, no side effects."""
@@ -146,11 +150,12 @@ class SimI2cBus(I2cBus):
         if twin.faults.unplugged or twin.chance(twin.faults.nak):
             return None
         if twin.faults.slow:
-            self._sleep(twin.faults.slow)
+            self._sleep(min(twin.faults.slow, PATIENCE))
         twin.advance(self._clock())
         if twin.time < twin.deaf_until:
             return None
-        if twin.faults.silent or (read and twin.chance(twin.faults.drop)):
+        late = twin.faults.slow > PATIENCE
+        if twin.faults.silent or late or (read and twin.chance(twin.faults.drop)):
             raise DeviceFault(
                 FaultKind.TIMEOUT,
                 f"address 0x{address:02X} holds the clock line low",

@@ -18,28 +18,39 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from horus.errors import ConfigError, did_you_mean
 from horus.hal import config as hal_config
 from horus.hal.backends import Backend
 from horus.hal.config import ActuatorConfig, BusConfig, Config, DriverConfig, SimConfig, shown
 from horus.hal.driver import Driver
+from horus.hal.playback import play_faults
 from horus.hardware import conflicts, estop
 from horus.hardware.mount import mountable
 from horus.hardware.patterns import PatternError, matches
 from horus.hardware.slew import ramp_of, rampable
-from horus.hardware.yamltree import Faults, Tree, read
-from horus.plugins import PluginError, buses, drivers
+from horus.hardware.topics import lacking
+from horus.hardware.yamltree import Faults, Tree, as_number, read
+from horus.plugins import PluginError, buses, drivers, troubles
 
 FILE_NAME = "horus.yaml"
 _KEYS = ("name", "nodes", "buses", "hardware")
 _DEVICE_KEYS = ("use", "bus", "mock")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+_ROBOT_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+class RobotError(ConfigError):
+    """All faults of a robot's file, with the node files that it names all the same."""
+
+    def __init__(self, faults: Iterable[str], nodes: tuple[Path, ...] = ()) -> None:
+        self.nodes = nodes
+        super().__init__(faults)
 
 
 @dataclass(frozen=True)
@@ -130,7 +141,7 @@ class RobotConfig:
 def load(path: str | Path) -> RobotConfig:
     """Read a robot from its file, or from horus.yaml in its folder; open nothing.
 
-    All faults are one `ConfigError`, a line each: ``file:line: what is wrong``.
+    All faults are one `RobotError`, a line each: ``file:line: what is wrong``.
     """
     file = Path(path)
     if file.is_dir():
@@ -139,7 +150,7 @@ def load(path: str | Path) -> RobotConfig:
     tree = read(file, faults)
     robot = _Reader(file, faults).robot(tree) if tree is not None else None
     if faults or robot is None:
-        raise ConfigError(faults)
+        raise RobotError(faults, robot.nodes if robot is not None else ())
     return robot
 
 
@@ -149,6 +160,8 @@ class _Reader:
     def __init__(self, path: Path, faults: Faults) -> None:
         self.path = path
         self.faults = faults
+        #: Of what kind each bus is, those with faults in their options included.
+        self.kinds: dict[str, str] = {}
 
     def robot(self, tree: Tree) -> RobotConfig | None:
         if not tree.is_mapping:
@@ -176,17 +189,24 @@ class _Reader:
         if not isinstance(name, str) or not name.strip() or not name.isprintable():
             self.faults.add(item.line, f"name: must be text, not {shown(name)}")
             return ""
+        if not _ROBOT_NAME.fullmatch(name):
+            text = "name: must be one word of letters, digits, _ and -, at most 64, not "
+            self.faults.add(item.line, text + shown(name))
         return name
 
     def nodes(self, item: Tree | None) -> tuple[Path, ...]:
         if item is None or item.value is None:
             return ()
         patterns = [item.value] if isinstance(item.value, str) else item.value
-        if not isinstance(patterns, list) or not all(isinstance(p, str) for p in patterns):
+        if not isinstance(patterns, list):
             self.faults.add(item.line, 'nodes: must be patterns of files, such as ["nodes/*.py"]')
             return ()
         found: dict[Path, None] = {}
-        for pattern in patterns:
+        for number, pattern in enumerate(patterns, 1):
+            if not isinstance(pattern, str):
+                text = f'nodes: item {number} must be a pattern, such as "nodes/*.py", not '
+                self.faults.add(item.line, text + shown(pattern))
+                continue
             try:
                 found.update(dict.fromkeys(matches(self.path.parent, pattern)))
             except PatternError as error:
@@ -240,6 +260,7 @@ class _Reader:
         line = item.items["use"].line
         if use not in known:
             near = did_you_mean(use, known).replace("'", "") or f"; known: {', '.join(known)}"
+            near = "; ".join([near, *troubles()])
             self.faults.add(line, f"{place}.use: unknown kind of bus {use}{near}")
             return None
         try:
@@ -247,6 +268,7 @@ class _Reader:
         except PluginError as error:
             self.faults.add(line, f"{place}.use: {error}")
             return None
+        self.kinds[name] = kind.kind
         config = self.options(place, item, kind.config_type, skip=("use",))
         return BusEntry(name, use, kind, config, item.line) if config is not None else None
 
@@ -260,21 +282,24 @@ class _Reader:
         use = self.word(place, item, "use", "the driver, such as mpu6050")
         driver = self.driver(place, item, use) if use else None
         bus = self.word(place, item, "bus", f"one of {', '.join(buses) or 'the buses:'}")
-        entry = buses.get(bus)
         if bus and bus not in buses:
-            near = did_you_mean(bus, buses).replace("'", "") or f"; known: {', '.join(buses)}"
+            known = (
+                f"; known: {', '.join(buses)}" if buses else "; there are none: add it under buses:"
+            )
+            near = did_you_mean(bus, buses).replace("'", "") or known
             self.faults.add(item.items["bus"].line, f"{place}.bus: unknown bus {bus}{near}")
         if driver is None:
             return None
         wanted = driver.map_type.bus_kind
-        if entry is not None and entry.backend.kind != wanted:
+        kind = self.kinds.get(bus, wanted)
+        if kind != wanted:
             self.faults.add(
                 item.items["bus"].line,
-                f"{place}.bus: {bus} is {conflicts.KIND_WORDS[entry.backend.kind]}, "
+                f"{place}.bus: {bus} is {conflicts.KIND_WORDS[kind]}, "
                 f"but {use} is on {conflicts.KIND_WORDS[wanted]}",
             )
         config = self.options(place, item, driver.config_type, skip=_DEVICE_KEYS)
-        sim = self.mock(place, item.items.get("mock"), driver)
+        sim = self.mock(place, item.items.get("mock"), driver, config)
         if config is None:
             return None
         if config.mount and not mountable(driver):
@@ -292,20 +317,31 @@ class _Reader:
         known = drivers()
         if use not in known:
             near = did_you_mean(use, known).replace("'", "")
+            install = ["if a package brings it, install that (pip install <package>)"]
             self.faults.add(
                 line,
                 f"{place}.use: unknown driver {use}{near}; `horus drivers` lists those that are "
-                "installed; if a package brings it, install that (pip install <package>)",
+                f"installed; {'; '.join(troubles() or install)}",
             )
             return None
         try:
-            return known[use].load()
+            driver = known[use].load()
         except PluginError as error:
             self.faults.add(line, f"{place}.use: {error}")
             return None
+        lacks = lacking(driver)
+        if lacks:
+            text = f"{place}.use: {known[use]} is not complete: {'; '.join(lacks)}"
+            self.faults.add(line, text)
+            return None
+        return driver
 
     def mock(
-        self, place: str, item: Tree | None, driver: type[Driver[Any, Any]]
+        self,
+        place: str,
+        item: Tree | None,
+        driver: type[Driver[Any, Any]],
+        config: DriverConfig | None,
     ) -> SimConfig | None:
         if item is None or item.value is None or driver.twin is None:
             return None
@@ -314,18 +350,20 @@ class _Reader:
             return None
         options = self.options(f"{place}.mock", item, driver.twin.options_type())
         if options is not None and options.play is not None and os.path.isfile(options.play):  # noqa: PTH113
-            try:
-                driver.twin.playback(options)
-            except ConfigError as error:
-                line = item.key_lines.get("play", item.line)
-                for text in error.faults:
-                    self.faults.add(line, f"{place}.mock.play: {text}")
+            line = item.key_lines.get("play", item.line)
+            for text in play_faults(driver, config, options):
+                self.faults.add(line, f"{place}.mock.play: {text}")
         return options
 
     def options(
         self, place: str, item: Tree, kind: type[ConfigT], skip: tuple[str, ...] = ()
     ) -> ConfigT | None:
+        known = hal_config.options(kind)
         given = {key: tree.value for key, tree in item.items.items() if key not in skip}
+        for key, value in given.items():
+            if key in known and float in (known[key].type, *get_args(known[key].type)):
+                items = [as_number(one) for one in value] if isinstance(value, list) else None
+                given[key] = as_number(value) if items is None else items
         wrong = hal_config.faults(kind, given)
         for option, text in wrong:
             line = item.key_lines.get(option, item.line)

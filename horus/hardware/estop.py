@@ -61,7 +61,7 @@ def kept() -> Stop | None:
         return Stop(int(words["stamp_ns"]), str(words["reason"])[:128], str(words["source"])[:64])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
         return Stop(0, f"{_file()} cannot be read: {type(error).__name__}")
 
 

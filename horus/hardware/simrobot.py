@@ -25,6 +25,7 @@ from typing import Any
 
 from horus.bus import Publisher, Subscriber, session
 from horus.errors import HorusError, did_you_mean
+from horus.hal.driver import marked
 from horus.hal.sim import Sim
 from horus.hardware import config as hardware_config
 from horus.hardware.actuator import ActuatorNode
@@ -33,7 +34,7 @@ from horus.hardware.simworld import SimWorld
 from horus.hardware.steering import clear_faults, set_fault
 from horus.hardware.worker import driver_node
 from horus.node import Node
-from horus.node.caller import Caller
+from horus.node.caller import Caller, CallRefusedError
 from horus.scheduler import Scheduler
 from horus.scheduler.clock import SimClock
 from horus.scheduler.programs import nodes_of
@@ -237,6 +238,9 @@ class SimRobot:
 
     def call(self, device: str, method: str, *args: Any, timeout: float = 5.0, **kw: Any) -> Any:
         """Let a device carry out a command of its driver; time passes until it is done."""
+        if device in self.nodes and not marked(self.nodes[device].device.driver, "command"):
+            driver = self.nodes[device].device.use
+            raise CallRefusedError(f"{device} has no commands: its driver {driver} has none")
         with Caller(device) as caller:
             pending = caller.start(method, *args, timeout=timeout, **kw)
             while not pending.poll():

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from types import TracebackType
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from horus.errors import HorusError
+from horus.errors import HorusError, did_you_mean
 from horus.hal.sim import Sim
 from horus.hardware import topics
 from horus.node.calls import Calls
@@ -62,8 +62,10 @@ FAULTS: Mapping[str, _Fault] = {
 
 
 def set_fault(twin: Sim[Any, Any], kind: str, value: float | None = None) -> None:
-    """Switch a fault on; a missing, needless or impossible number is a `FaultError`."""
-    fault = FAULTS[kind]
+    """Switch a fault on; an unknown one, or a number that does not fit, is a `FaultError`."""
+    fault = FAULTS.get(kind)
+    if fault is None:
+        raise FaultError(f"no fault {kind}{did_you_mean(kind, FAULTS)}; known: {', '.join(FAULTS)}")
     if not fault.unit:
         if value is not None:
             raise FaultError(f"{kind} takes no number")
@@ -105,16 +107,13 @@ class Steering:
         self.close()
 
 
-_Kind = Literal["unplug", "plug", "silence", "nak", "corrupt", "drop", "slow", "clear"]
-
-
 def _handlers(name: str, twin: Sim[Any, Any]) -> dict[str, Callable[..., Any]]:
     def set(stimulus: str, values: list[Any]) -> dict[str, Any]:
         """Set a stimulus of the world around the twin, in its own unit."""
         twin.stimulate(stimulus, values)
         return {stimulus: getattr(twin, stimulus)}
 
-    def fault(kind: _Kind, value: Annotated[float | None, "share or s"] = None) -> dict[str, Any]:
+    def fault(kind: str, value: Annotated[float | None, "share or s"] = None) -> dict[str, Any]:
         """Switch a fault on or off; return those that are on."""
         set_fault(twin, kind, value)
         return asdict(twin.faults)

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Callable
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from horus.hal.driver import Actuator, Driver, marked
@@ -59,18 +60,44 @@ def data_type(driver: type[Driver[Any, Any]]) -> type:
 
 def command_type(driver: type[Actuator[Any, Any]]) -> type:
     """Return the message type that an actuator's `write` is annotated with."""
-    names = driver.write.__code__.co_varnames
-    return _message(driver, driver.write, names[1])
+    code = driver.write.__code__
+    if code.co_argcount < 2:
+        raise TypeError(f"{driver.__name__}.write: it takes the command, such as MotorCommand")
+    return _message(driver, driver.write, code.co_varnames[1])
+
+
+def lacking(driver: type[Driver[Any, Any]]) -> list[str]:
+    """Return what a driver's class lacks before it can be used; nothing when it is complete."""
+    if not (hasattr(driver, "config_type") and hasattr(driver, "map_type")):
+        name = driver.__name__
+        return [
+            f"name its options and its map: class {name}(Driver[{name}Config, {name}Registers])"
+        ]
+    missing = sorted(driver.__abstractmethods__)
+    found = [f"{name}() is missing" for name in missing]
+    checks: list[Callable[[], object]] = []
+    if "read" not in missing:
+        checks.append(lambda: data_type(driver))
+    if issubclass(driver, Actuator) and "write" not in missing:
+        checks.append(lambda: command_type(driver))
+    checks.append(lambda: output_types(driver))
+    for check in checks:
+        try:
+            check()
+        except TypeError as error:
+            found.append(str(error))
+    return found
 
 
 def _message(driver: type, function: Any, name: str) -> type:
-    hint = get_type_hints(function).get(name)
+    place = f"{driver.__name__}.{function.__name__}"
+    try:
+        hint = get_type_hints(function).get(name)
+    except Exception as error:  # an annotation is an expression, and may raise anything
+        raise TypeError(f"{place}: its annotations cannot be read: {error}") from error
     if get_origin(hint) in (Union, types.UnionType):
         left = [argument for argument in get_args(hint) if argument is not type(None)]
         hint = left[0] if len(left) == 1 else None
     if not isinstance(hint, type) or not hasattr(hint, "__horus_spec__"):
-        raise TypeError(
-            f"{driver.__name__}.{function.__name__}: annotate {name!r} with one message type, "
-            "such as -> Imu | None"
-        )
+        raise TypeError(f"{place}: annotate {name!r} with one message type, such as -> Imu | None")
     return hint

@@ -6,6 +6,7 @@ However hostile the file, reading it takes a bounded time: see the limits below.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,17 @@ class Tree:
     def is_mapping(self) -> bool:
         """Return whether this is a mapping."""
         return isinstance(self.value, dict)
+
+
+#: A number that YAML 1.1 takes for text, since it has no point or no sign: ``1e9``, ``1.5e9``.
+_EXPONENT = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+")
+
+
+def as_number(value: object) -> object:
+    """Return a number such as ``1e9``, which PyYAML leaves a text, as a float; others as is."""
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):
+        return float(value)
+    return value
 
 
 @dataclass

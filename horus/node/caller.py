@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -30,6 +32,8 @@ HELP = "help"
 AGAIN = 0.1
 #: Seconds for which a caller looks for a server before it says that there is none.
 PATIENCE = 1.0
+#: Longest time (s) for which an answer is waited for, whatever was asked for.
+LONGEST = 1e9
 #: Unread requests or replies that are kept.
 DEPTH = 256
 
@@ -96,13 +100,22 @@ def servers() -> list[str]:
     except OSError:
         return []
     return sorted(
-        folder.name.replace("~", "/").removesuffix(".reply")
-        for folder in folders
-        if any(
-            rings.closed_at(ring.path) == 0 and rings.ring_owner_alive(ring.path)
-            for ring in rings.ring_files(folder)
-        )
+        folder.name.replace("~", "/").removesuffix(".reply") for folder in folders if _alive(folder)
     )
+
+
+def _alive(folder: Path) -> bool:
+    """Return whether a living process sends on the topic of a folder."""
+    return any(
+        rings.closed_at(ring.path) == 0 and rings.ring_owner_alive(ring.path)
+        for ring in rings.ring_files(folder)
+    )
+
+
+def lacks_commands(name: str) -> bool:
+    """Return whether a name is that of a device that is looked after but answers no calls."""
+    folder = session.topics_dir() / f"{name.replace('/', '~')}.status"
+    return folder.is_dir() and _alive(folder) and name not in servers()
 
 
 class Pending:
@@ -166,6 +179,8 @@ class Pending:
                 near = did_you_mean(name, known)
                 listed = f"; what can be called: {', '.join(known)}" if known else ""
                 text = f"nobody answers to {name!r}{near or listed}: is its process running?"
+                if lacks_commands(name):
+                    text = f"{name} has no commands{listed}"
                 self._error = CallAbsentError(text)
         if self._error is None and passed > self._timeout:
             method = self._request["method"]
@@ -191,12 +206,21 @@ class Caller:
 
     def start(self, method: str, /, *args: Any, timeout: float = 5.0, **kwargs: Any) -> Pending:
         """Ask and return at once; look for the answer with `Pending.poll`."""
+        return self.ask(method, args, kwargs, timeout)
+
+    def ask(
+        self, method: str, args: Sequence[Any], kwargs: Mapping[str, Any], timeout: float = 5.0
+    ) -> Pending:
+        """As `start`, with the method's arguments apart: one may be called ``timeout`` as well."""
+        if not timeout > 0:
+            raise CallRefusedError(f"{self.name}.{method}: timeout is {timeout}, not above 0 s")
+        timeout = min(timeout, LONGEST)
         id = f"{self._id}-{next(self._numbers)}"
         request = {
             "id": id,
             "method": method,
             "args": list(args),
-            "kwargs": kwargs,
+            "kwargs": dict(kwargs),
             "expires_ns": now_ns() + int(timeout * 1e9),
         }
         pending = self._pending[id] = Pending(self, request, timeout)
@@ -205,7 +229,10 @@ class Caller:
 
     def call(self, method: str, /, *args: Any, timeout: float = 5.0, **kwargs: Any) -> Any:
         """Ask, wait for the answer and return it; a `CallError` says why there is none."""
-        pending = self.start(method, *args, timeout=timeout, **kwargs)
+        return self.wait(self.start(method, *args, timeout=timeout, **kwargs))
+
+    def wait(self, pending: Pending) -> Any:
+        """Wait for the answer to a call and return it; a `CallError` says why there is none."""
         while not pending.poll():
             self._replies.wait(AGAIN / 2)
         return pending.result()

@@ -76,6 +76,18 @@ def build_all(files: Sequence[NodeFile], folder: Path) -> tuple[list[Program], l
     return programs, faults
 
 
+def check_all(files: Sequence[NodeFile]) -> list[Fault]:
+    """Return the faults that can be found without compiling: of Python files and executables."""
+    checker = PythonChecker()
+    faults: list[Fault] = []
+    for file in files:
+        if file.language == "python":
+            faults += checker.check(file.path)
+        elif file.language != "rust":
+            faults += check_executable(file.path)
+    return list(dict.fromkeys(faults))
+
+
 class PythonChecker:
     """Compiles Python files and resolves their imports, without running or writing anything."""
 

@@ -27,11 +27,28 @@ def limit() -> float:
 
     What is no number from 0.1 to 3600 counts as not set: a run must not fail for it.
     """
+    found = _given()
+    return DEFAULT_LIMIT if found is None else found
+
+
+def limit_problem() -> str:
+    """Return why ``HORUS_HANG_LIMIT`` is not followed, or ""."""
+    text = os.environ.get(LIMIT_VARIABLE, "")
+    if not text or _given() is not None:
+        return ""
+    low, high = LIMITS
+    return (
+        f"{LIMIT_VARIABLE}={text!r} is ignored: it must be a number of seconds from {low:g} to "
+        f"{high:g}; {DEFAULT_LIMIT:g} s is used"
+    )
+
+
+def _given() -> float | None:
     try:
         value = float(os.environ.get(LIMIT_VARIABLE, ""))
     except ValueError:
-        return DEFAULT_LIMIT
-    return value if LIMITS[0] <= value <= LIMITS[1] else DEFAULT_LIMIT
+        return None
+    return value if LIMITS[0] <= value <= LIMITS[1] else None
 
 
 @dataclass(frozen=True)

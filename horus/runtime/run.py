@@ -14,14 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from horus.bus import leftovers, session
-from horus.runtime.build import Fault, Program, build_all
+from horus.errors import ConfigError
+from horus.runtime.build import Fault, Program, build_all, check_all
 from horus.runtime.files import NodeFile, UsageError, find_files, name_files, split_config
+from horus.runtime.hang import limit_problem
 from horus.runtime.output import Output
 from horus.runtime.process import Guardian
+from horus.runtime.sessions import RunDevice, note_devices
 from horus.runtime.supervisor import Options, Supervisor
 
 if TYPE_CHECKING:
     from horus.hardware.plan import ProcessPlan
+
+
+NOTHING = "neither nodes nor hardware: there is nothing to run"
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,7 @@ class Job:
     """What there is to run."""
 
     files: list[NodeFile]
-    #: Each device, its driver and its bus, in words.
-    devices: list[str]
+    devices: list[RunDevice]
     #: The processes that hold them.
     hardware: list[ProcessPlan]
     #: Why hardware cannot be used, all reasons, a line each.
@@ -45,15 +50,21 @@ def find_job(arguments: Sequence[str], *, mock: bool) -> Job:
     config_path, patterns = split_config(arguments)
     found = find_files(patterns)
     notes = [f"no file matches {text!r}; going on without" for text in found.unmatched]
+    notes += filter(None, [limit_problem()])
     paths = found.paths
-    devices: list[str] = []
+    devices: list[RunDevice] = []
     hardware: list[ProcessPlan] = []
     faults: list[str] = []
     if config_path is not None:
         from horus import plugins
         from horus.hardware import config as hardware_config
 
-        config = hardware_config.load(config_path)
+        try:
+            config = hardware_config.load(config_path)
+        except hardware_config.RobotError as error:
+            nodes = dict.fromkeys([*error.nodes, *(p for p in paths if p.is_file())])
+            more = check_all(name_files(list(nodes)))
+            raise ConfigError([*error.faults, *map(str, more)]) from None
         paths = list(dict.fromkeys([*config.nodes, *paths]))
         if config.hardware:
             from horus.hardware import lastwords, plan
@@ -61,12 +72,12 @@ def find_job(arguments: Sequence[str], *, mock: bool) -> Job:
             # Beside the start, so that no import takes time when a driver has died.
             threading.Thread(target=lastwords.prepare, daemon=True).start()
 
-            devices = [f"{d.name}: {d.use} on {d.bus}" for d in config.hardware.values()]
+            devices = [RunDevice(d.name, d.use, d.bus, d.place) for d in config.hardware.values()]
             hardware = plan.processes(config, mock)
             faults = [] if mock else plan.preflight(config)
         faults += plugins.objections(config)
         if not paths and not hardware:
-            raise UsageError(f"{config_path}: neither nodes nor hardware: there is nothing to run")
+            raise UsageError(f"{config_path}: {NOTHING}")
     if mock and not hardware:
         notes.append("--mock changes nothing: this run has no hardware")
     files = name_files(paths, {process.name for process in hardware})
@@ -80,6 +91,7 @@ def run(job: Job, options: Options) -> int:
     leftovers.clean()
     compiles = any(file.language == "rust" for file in job.files)
     with _session(options, compiles) as (session_id, session_path, folder, guardian):
+        note_devices(session_path, job.devices)
         output = Output()
         _tell_job(job, session_id, output)
         programs = _build(job, folder, output)
@@ -111,7 +123,10 @@ def _session(options: Options, compiles: bool) -> Iterator[tuple[str, Path, Path
 
 def _tell_job(job: Job, session_id: str, output: Output) -> None:
     count = len(job.files)
-    if count == 1:
+    if not count:
+        devices = "1 device" if len(job.devices) == 1 else f"{len(job.devices)} devices"
+        output.say(f" Executing no node files, {devices}:\n")
+    elif count == 1:
         output.say(" Executing 1 file:\n")
     else:
         output.say(f" Executing {count} files concurrently:\n")

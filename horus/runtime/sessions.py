@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from horus.bus import session
 from horus.errors import HorusError
+from horus.runtime import lastwords
+
+#: The devices of a run, in its folder.
+DEVICES_FILE = "devices.json"
 
 
 class NoSuchRun(HorusError):
@@ -26,6 +32,43 @@ class RunningSession:
     pid: int
 
 
+@dataclass(frozen=True)
+class RunDevice:
+    """A device that a run has, whatever became of the process that looks after it."""
+
+    name: str
+    driver: str
+    bus: str
+    #: The place on the bus, such as ``0x68``; "" if it has none.
+    place: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.driver} on {self.bus}"
+
+
+def note_devices(session_path: Path, devices: Sequence[RunDevice]) -> None:
+    """Write down which devices a run has, for those who ask how they are."""
+    path = session_path / DEVICES_FILE
+    draft = path.with_suffix(".new")
+    try:
+        draft.write_text(json.dumps([asdict(device) for device in devices]))
+        draft.replace(path)
+    except OSError as error:
+        raise session.explain(error, path) from None
+
+
+def noted_devices() -> list[RunDevice]:
+    """Return the devices of the run that this process takes part in; none where none are noted."""
+    try:
+        found = json.loads((session.topics_dir().parent / DEVICES_FILE).read_text())
+        return [
+            RunDevice(str(d["name"]), str(d["driver"]), str(d["bus"]), str(d["place"]))
+            for d in found
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # a simulated robot or plain scripts, or damaged
+
+
 def running_sessions() -> list[RunningSession]:
     """Return the runs that are going on, the oldest first."""
     folder = session.sessions_dir()
@@ -39,6 +82,18 @@ def running_sessions() -> list[RunningSession]:
         except (OSError, ValueError, KeyError, TypeError):
             continue  # being made just now, or damaged
     return sorted(found)
+
+
+def armed_devices() -> dict[str, list[str]]:
+    """Return the armed actuators of each session in which a process is alive to stop them."""
+    supervised = {run.id for run in running_sessions()}
+    found: dict[str, list[str]] = {}
+    for path in sorted(session.sessions_dir().glob(f"*/{lastwords.FOLDER}/*.json")):
+        pid, _, device = path.stem.partition("-")
+        run = path.parent.parent.name
+        if run in supervised or (pid.isdecimal() and session.is_alive(int(pid), 0)):
+            found.setdefault(run, []).append(device)
+    return found
 
 
 def join(session_id: str | None = None) -> RunningSession:

@@ -55,6 +55,15 @@ def test_it_asks_for_the_device_type_and_takes_a_drive(wire: Wire) -> None:
     assert wire.driver.probe()
 
 
+def test_a_node_that_somebody_stopped_is_woken(wire: Wire) -> None:
+    wire.give(frame(0x705, "7F"))
+    wire.driver.probe()
+    assert frame(0x000, "8005") not in wire.sent()  # pre-operational: it answers
+    wire.give(frame(0x705, "04"))
+    wire.driver.probe()
+    assert frame(0x000, "8005") in wire.sent()
+
+
 def test_another_profile_is_refused_naming_both(wire: Wire) -> None:
     wire.give(frame(0x585, "43 0010 00 91010F00"))
     with pytest.raises(DeviceFault, match="profile 401; a CiA 402 drive has 402") as info:

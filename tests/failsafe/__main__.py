@@ -1,4 +1,4 @@
-"""How long a robot moves on after something went wrong: ``python -m tests.failsafe --runs 50``."""
+"""How long a robot moves on after something went wrong."""
 
 import argparse
 import os
@@ -13,7 +13,11 @@ from .scenarios import SCENARIOS
 
 def main() -> int:
     """Measure and print the table; 1 when a median misses its aim."""
-    parser = argparse.ArgumentParser(prog="python -m tests.failsafe", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.failsafe",
+        description=__doc__,
+        epilog="example: python -m tests.failsafe --runs 50",
+    )
     parser.add_argument("--runs", type=int, default=5, help="of each scenario (default: 5)")
     parser.add_argument(
         "--only", metavar="TEXT", default="", help="scenarios with this in the name"

@@ -136,7 +136,11 @@ def test_at_rest_is_slower_than_can_be_told(velocity: float, resolution: float, 
     assert motor().resting(velocity, resolution=resolution) == text
 
 
-MODES = {ControlMode.VELOCITY: ("velocity", "torque"), ControlMode.DUTY: ("duty",)}
+MODES = {
+    ControlMode.VELOCITY: ("velocity", "torque"),
+    ControlMode.DUTY: ("duty",),
+    ControlMode.IDLE: (),
+}
 
 
 @pytest.mark.parametrize(
@@ -150,8 +154,10 @@ MODES = {ControlMode.VELOCITY: ("velocity", "torque"), ControlMode.DUTY: ("duty"
             MotorCommand(duty=0.5),
             "duty is given: in mode VELOCITY this driver follows velocity",
         ),
-        (MotorCommand(mode=3), "control mode 3: this driver does VELOCITY and DUTY only (mode)"),
-        (MotorCommand(mode=99), "control mode 99: this driver does VELOCITY and DUTY only (mode)"),
+        (MotorCommand(mode=3), "control mode 3: this driver does VELOCITY, DUTY and IDLE only"),
+        (MotorCommand(mode=99), "control mode 99: this driver does VELOCITY, DUTY and IDLE only"),
+        (MotorCommand(mode=ControlMode.IDLE), ""),
+        (MotorCommand(mode=ControlMode.IDLE, duty=1.0), "duty is given: in mode IDLE"),
         (JointCommand(effort=[0.0], mode=ControlMode.VELOCITY), "effort is given: in mode VELOC"),
     ],
 )

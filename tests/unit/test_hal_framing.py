@@ -138,6 +138,20 @@ def test_a_frame_inside_of_a_damaged_one_is_found() -> None:
     assert deframer.feed(b"\x59\x59\x01" + frame) == [frame]
 
 
+def test_garbage_of_any_length_is_looked_at_in_pieces() -> None:
+    class Watched(HeaderFraming):
+        longest = 0
+
+        def measure(self, data: bytes) -> int:
+            self.longest = max(self.longest, len(data))
+            return super().measure(data)
+
+    framing = Watched(b"\x59\x59", size=9, checksum=Checksum(sum8))
+    frame = sized(b"abcdef")
+    assert Deframer(framing).feed(bytes(100_000) + frame + bytes(100_000) + frame) == [frame] * 2
+    assert framing.longest < 2000  # or the time taken grows with the square of the length
+
+
 def test_forgetting_drops_what_is_pending() -> None:
     deframer = Deframer(SIZED)
     deframer.feed(sized()[:5])

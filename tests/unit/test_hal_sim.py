@@ -164,6 +164,16 @@ def test_a_slow_device_takes_its_time(bus: SimI2cBus, chip: Chip, clock: Any) ->
     assert clock.sleeps == [0.03]
 
 
+def test_on_a_device_that_is_far_too_slow_the_adapter_gives_up(
+    bus: SimI2cBus, chip: Chip, clock: Any
+) -> None:
+    chip.slow(10.0)
+    with pytest.raises(DeviceFault, match="holds the clock line low") as info:
+        bus.transfer(0x20, b"\x00", 1)
+    assert info.value.kind is FaultKind.TIMEOUT
+    assert sum(clock.sleeps) < 0.1  # the other devices of the bus have their turn
+
+
 def test_missing_acknowledges_come_as_often_as_asked_and_repeat_with_the_seed(
     clock: Any,
 ) -> None:

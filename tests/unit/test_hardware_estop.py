@@ -34,7 +34,9 @@ def test_every_run_has_a_stop_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Non
     assert estop.kept() is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"stamp_ns": "x"}', "\xff"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"stamp_ns": "x"}', '{"stamp_ns": 1e999}', "\xff", "[" * 4096]
+)
 def test_what_cannot_be_read_is_a_stop(shm: Path, text: str) -> None:
     (shm / estop.FILE).write_text(text, "latin-1")
     found = estop.kept()
