@@ -1,4 +1,4 @@
-"""Measure HORUS on this machine: how long messages take, and how many go through."""
+"""Measure HORUS on this machine: messages, ticks, jitter, start and memory."""
 
 from __future__ import annotations
 

@@ -33,11 +33,11 @@ def main(args: argparse.Namespace) -> int:
 
     runs = running_sessions() if args.force else []
     armed = armed_devices() if args.force else {}
-    for run, devices in armed.items():
+    for session_id, devices in armed.items():
         print(
-            f"horus clean: session {run} has armed actuators ({', '.join(devices)}), which nobody "
-            f"could stop without it: first stop them (horus estop --session {run}) or end the run "
-            "(Ctrl-C)",
+            f"horus clean: session {session_id} has armed actuators ({', '.join(devices)}), which "
+            "nobody could stop without it: first stop them "
+            f"(horus estop --session {session_id}) or end the run (Ctrl-C)",
             file=sys.stderr,
         )
     if armed:

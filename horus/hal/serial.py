@@ -105,8 +105,10 @@ class SerialLink(Link):
             stamp = self.clock()
             self.write(request)
             deadline = stamp + int(timeout * 1e9)
-            while (now := self.clock()) < deadline:
-                for frame in self._feed(deframer, self._read((deadline - now) / 1e9)):
+            left = 1
+            while left > 0:  # one look after the deadline too: we may be late, and not the device
+                left = deadline - self.clock()
+                for frame in self._feed(deframer, self._read(max(0, left) / 1e9)):
                     answer = accept(frame)
                     if answer is not None and not (strict and deframer.skipped):
                         self.stamp_ns = stamp

@@ -17,6 +17,7 @@ import types
 from collections.abc import Callable
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from horus.hal.config import options
 from horus.hal.driver import Actuator, Driver, marked
 
 
@@ -75,6 +76,9 @@ def lacking(driver: type[Driver[Any, Any]]) -> list[str]:
         ]
     missing = sorted(driver.__abstractmethods__)
     found = [f"{name}() is missing" for name in missing]
+    station = driver.map_type.station_option
+    if station and station not in options(driver.config_type):
+        found.append(f"{driver.config_type.__name__} has no option {station!r}")
     checks: list[Callable[[], object]] = []
     if "read" not in missing:
         checks.append(lambda: data_type(driver))

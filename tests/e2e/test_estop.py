@@ -72,6 +72,9 @@ def test_every_robot_is_stopped_but_which_one_is_released_must_be_said(
     assert stop.finish() == 0
     assert f"e-stop engaged in session {robot.session_id}" in stop.out
     assert f"e-stop engaged in session {other.session_id}" in stop.out
+    for run in (robot, other):
+        told = f"release it with: horus estop --release --session {run.session_id}"
+        assert told in stop.lines
     assert "  nothing that moves is running; what starts later starts stopped" in stop.lines
     release = horus_command("estop", "--release")
     assert release.finish() == 2
@@ -83,3 +86,14 @@ def test_without_a_robot_it_says_so(horus_command, arguments):
     stop = horus_command("estop", *arguments)
     assert stop.finish() == 2
     assert stop.err == "horus: no robot is running (start one with horus run)\n"
+    for told in (line for line in stop.lines if line.startswith("release it with: ")):
+        assert horus_command(*told.split()[4:]).finish() == 0
+
+
+def test_an_armed_robot_is_not_cleaned_away_until_it_is_stopped(robot, horus_command, wait_for):
+    clean = horus_command("clean", "--force")
+    assert clean.finish() == 1
+    assert f"session {robot.session_id} has armed actuators (wheel)" in clean.err
+    assert clean.out == ""
+    assert horus_command("estop").finish() == 0
+    wait_for(lambda: horus_command("clean", "--force").finish() == 0)

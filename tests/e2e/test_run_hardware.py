@@ -64,6 +64,13 @@ def test_a_mock_run_says_so_and_stops_the_twins_last(robot, horus_run):
     assert any(line.startswith("[can0] wheel: stopped") for line in run.lines)
 
 
+def test_hardware_alone_is_counted(write, horus_run):
+    write("horus.yaml", YAML.replace('nodes: ["nodes/*.py"]\n', ""))
+    run = horus_run("--mock", "--duration", "0.1")
+    assert run.finish() == 0
+    assert run.lines[0] == " Executing no node files, 1 device:"
+
+
 def test_ctrl_c_while_the_hardware_processes_import_ends_them_in_silence(robot, horus_run):
     run = horus_run("--mock", "--grace", "3000")
     run.wait_for(r"^   Started \[can0\.sim\]$")

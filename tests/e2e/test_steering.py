@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from horus.runtime.linux import descendants
 
 YAML = """\
 name: test
@@ -86,6 +91,8 @@ def test_a_stimulus_is_set_and_felt(robot, command, wait_for):
         (["set", "imu.temperature", "900"], 1, "temperature must be finite and from -40 to 125"),
         (["set", "imu"], 2, "name a stimulus and its values"),
         (["fault", "imo", "plug"], 1, "no simulated device is called 'imo' (did you mean 'imu'?)"),
+        (["set", "imu.temperature", "true"], 1, "temperature takes a number"),
+        (["fault", "imu", "unplugg"], 1, "imu: no fault unplugg (did you mean 'unplug'?)"),
         (["fault", "imu", "nak"], 1, "imu: nak needs a number"),
         (["truth"], 2, "name one device"),
     ],
@@ -99,5 +106,51 @@ def test_what_makes_no_sense(robot, command, arguments, status, text):
 def test_a_device_without_commands_says_so(robot, command):
     status, out, err = command("call", "imu")
     assert (status, out) == (1, "")
-    assert "imu has no commands" in err
-    assert "nobody here is called 'imo'" in command("call", "imo")[2]
+    assert "imu has no commands; what has commands: nothing in this run" in err
+    assert "nobody here is called 'imo' (did you mean 'imu'?)" in command("call", "imo")[2]
+
+
+def test_a_negative_number_may_have_an_exponent(robot, command):
+    assert command("mock", "set", "wheel.load", "-5e-1")[:2] == (0, "wheel.load = -0.5 N·m\n")
+
+
+def test_devices_whose_process_was_killed_are_gone(robot, command, wait_for):
+    (worker,) = (
+        pid
+        for pid in descendants(robot.pid)
+        if b"horus.hardware.worker" in (line := Path(f"/proc/{pid}/cmdline").read_bytes())
+        and b"can0" in line
+    )
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: "wheel" in (out := command("devices")[1]) and "gone" in out)
+    status, out, _ = command("devices", "--json")
+    found = {one["name"]: one for one in json.loads(out)}
+    assert status == 1
+    assert {name: one["state"] for name, one in found.items()} == {"imu": "active", "wheel": "gone"}
+    assert (found["wheel"]["driver"], found["wheel"]["place"]) == ("odrive", "3")
+    assert "no process looks after wheel" in command("call", "wheel")[2]
+
+
+ARM = """\
+name: test
+buses: {arm_port: {use: serial, device: /dev/ttyNONE7, baudrate: 1000000}}
+hardware:
+  arm: {use: dynamixel, bus: arm_port, ids: [1, 2]}
+"""
+
+
+def test_what_a_device_can_do_is_listed_and_done(horus_run, write, command):
+    write("horus.yaml", ARM)
+    horus_run("--mock").wait_for(r"arm: ready")
+    status, out, err = command("call", "arm", "help")
+    assert (status, err) == (0, "")
+    assert "horus call arm scan first=... last=...\n" in out
+    assert out == command("call", "arm")[1]
+    assert json.loads(command("call", "arm", "help", "--json")[1])["name"] == "arm"
+    status, out, err = command("call", "arm", "help", "x=1")
+    assert (status, out) == (2, "")
+    assert "help takes no arguments, not x" in err
+    status, out, err = command("call", "arm", "scan", "timeout=abc")
+    assert (status, out) == (1, "")
+    assert "unknown argument 'timeout'" in err
+    assert command("call", "arm", "scan", "last=3")[0] == 0

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -169,6 +169,35 @@ def test_nobody_there_is_told_with_the_nearest_name(sim_clock):
             sim_clock.advance(0.1)
         with pytest.raises(CallAbsentError, match=r"nobody answers to 'left_whel' \(did you mean"):
             pending.result()
+
+
+def test_a_device_without_commands_is_told_from_one_that_is_not_there(sim_clock):
+    with closing(Publisher("imu.status")), Caller("imu") as caller:
+        pending = caller.start("scan")
+        while not pending.poll():
+            sim_clock.advance(0.05)
+        with pytest.raises(CallAbsentError, match="^imu has no commands$"):
+            pending.result()
+
+
+def test_an_argument_may_be_called_timeout():
+    def wait(timeout: str) -> str:
+        return timeout
+
+    with serving(Calls("arm", {"wait": wait})), Caller("arm") as caller:
+        assert caller.wait(caller.ask("wait", (), {"timeout": "abc"}, timeout=30)) == "abc"
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("-inf")])
+def test_a_time_that_is_none_is_refused(timeout):
+    with Caller("arm") as caller, pytest.raises(CallRefusedError, match="not above 0 s"):
+        caller.start("scan", timeout=timeout)
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), 1e300])
+def test_a_time_without_end_is_a_long_one(timeout):
+    with serving(Calls("math", {"add": add})):
+        assert call("math", "add", 1, timeout=timeout) == 2
 
 
 def test_a_server_that_has_ended_is_no_server():

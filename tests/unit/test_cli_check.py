@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from horus.cli.main import main
+from horus.errors import ConfigError
+from horus.runtime.run import find_job
 
 GOOD = """\
 name: rover
@@ -66,6 +68,39 @@ def test_faults_of_node_files_are_told_too(robot: Path, capsys: pytest.CaptureFi
     assert first.startswith("nodes/drive.py:1: syntax error")
     assert second.startswith("nodes/look.py:1: no module named 'no_such_module_here'")
     assert count == "horus check: 2 faults"
+
+
+def test_faults_of_node_files_are_told_beside_those_of_the_file(
+    robot: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (robot / "nodes/drive.py").write_text("def tick(:\n    pass\n")
+    (robot / "horus.yaml").write_text(GOOD.replace("node: 3", "node: 99"))
+    assert main(["check"]) == 1
+    first, second, count = capsys.readouterr().out.splitlines()
+    assert first.startswith("horus.yaml:8: hardware.wheel.node: must be from 0 to 62")
+    assert second.startswith("nodes/drive.py:1: syntax error")
+    assert count == "horus check: 2 faults"
+    with pytest.raises(ConfigError) as info:
+        find_job([], mock=True)
+    assert list(info.value.faults) == [first, second]
+
+
+def test_a_robot_with_nothing_to_run_is_a_fault(
+    robot: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (robot / "horus.yaml").write_text("hardware:\n")
+    assert main(["check"]) == 1
+    text = "horus.yaml: neither nodes nor hardware: there is nothing to run"
+    assert capsys.readouterr().out.splitlines()[0] == text
+    assert main(["run"]) == 2
+    assert capsys.readouterr().err == f"horus: {text}\n"
+
+
+def test_what_is_no_file_is_not_said_to_be_absent(
+    robot: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "/dev/null"]) == 2
+    assert "/dev/null: is neither a file nor a folder" in capsys.readouterr().err
 
 
 def test_a_plugin_may_find_faults_of_its_own(

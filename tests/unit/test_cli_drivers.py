@@ -66,6 +66,15 @@ def test_an_unknown_driver_is_answered_with_the_nearest(
     )
 
 
+def test_an_unknown_driver_may_be_that_of_a_broken_plugin(
+    install: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("brk", "broken-package", module="no_such_module_here")
+    assert main(["drivers", "ltr303"]) == 2
+    text = "horus drivers: plugin brk cannot be loaded: ModuleNotFoundError: "
+    assert text in capsys.readouterr().err
+
+
 def test_a_driver_that_cannot_be_used_is_a_row_and_says_why(
     install: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

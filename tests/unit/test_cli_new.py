@@ -78,6 +78,11 @@ def test_it_says_what_to_do_next(here: Path, capsys: pytest.CaptureFixture[str])
         assert (here / "horus-my-device" / path).is_file()
 
 
+def test_its_readme_says_how_mypy_finds_a_clone(here: Path) -> None:
+    text = (made(here, "my_device", "i2c") / "README.md").read_text()
+    assert "-e PATH --config-settings editable_mode=strict" in text
+
+
 def test_nothing_of_the_starter_is_left(here: Path) -> None:
     package = made(here, "my_device", "i2c")
     for path in package.rglob("*"):
@@ -100,11 +105,12 @@ def test_what_is_there_already_is_not_touched(
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("MyDevice", "cannot be the name of a driver"),
-        ("2fast", "cannot be the name of a driver"),
-        ("class", "cannot be the name of a driver"),
-        ("../up", "cannot be the name of a driver"),
-        ("a" * 23, "cannot be the name of a driver"),
+        ("MyDevice", "cannot be the name of a driver: it may have a-z, 0-9 and _ only"),
+        ("2fast", "cannot be the name of a driver: it must begin with a letter"),
+        ("class", "cannot be the name of a driver: it is a word of Python itself"),
+        ("../up", "cannot be the name of a driver: it may have a-z, 0-9 and _ only"),
+        ("x", "cannot be the name of a driver: it must have from 2 to 22 characters, not 1"),
+        ("a" * 23, "cannot be the name of a driver: it must have from 2 to 22 characters, not 23"),
         ("mpu6050", "there is a driver mpu6050 already, plugin drivers of horus"),
     ],
 )

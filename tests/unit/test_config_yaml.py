@@ -6,7 +6,7 @@ from textwrap import dedent
 import pytest
 
 from horus.errors import ConfigError
-from horus.hardware.config import load
+from horus.hardware.config import RobotError, load
 from horus.hardware.plan import preflight, processes
 
 GOOD = """\
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "nodes").mkdir()
     (tmp_path / "nodes" / "b.py").touch()
     (tmp_path / "nodes" / "a.py").touch()
-    (tmp_path / "turn.csv").write_text("t,a\n0,1\n1,2\n")
+    (tmp_path / "turn.csv").write_text("t,a,b,c,d,e,f\n0,1,0,0,0,0,1\n1,2,0,0,0,0,1\n")
     return tmp_path
 
 
@@ -105,6 +105,17 @@ MOTOR = "buses: {can0: {use: socketcan, channel: can0}}\nhardware:\n  m: "
         ("", "horus.yaml:1: the file is empty: it needs name, nodes, buses, hardware"),
         ("- a", "horus.yaml:1: the file is not a mapping: it needs name, nodes, buses, hardware"),
         ("nmae: x", "horus.yaml:1: nmae: unknown (did you mean name?)"),
+        ("name: a b/../c", "horus.yaml:1: name: must be one word of letters, digits, _ and -, at"),
+        (f"name: {'x' * 65}", "horus.yaml:1: name: must be one word of letters, digits, _ and -"),
+        ("nodes: [5]", 'horus.yaml:1: nodes: item 1 must be a pattern, such as "nodes/*.py", not'),
+        (
+            'buses:\n  x: {use: i2c, device: ""}',
+            "horus.yaml:2: buses.x.device: must not be empty",
+        ),
+        (
+            "hardware:\n  imu: {use: mpu6050, bus: i2c1}",
+            "horus.yaml:2: hardware.imu.bus: unknown bus i2c1; there are none: add it under buses:",
+        ),
         ("name: [x]", "horus.yaml:1: name: must be text, not ['x']"),
         ("nodes: {a: b}", "horus.yaml:1: nodes: must be patterns of files"),
         ("hardware: 7", "horus.yaml:1: hardware: must be a mapping of names, not 7"),
@@ -168,6 +179,77 @@ MOTOR = "buses: {can0: {use: socketcan, channel: can0}}\nhardware:\n  m: "
 def test_each_fault_has_its_line_and_its_words(folder: Path, text: str, fault: str) -> None:
     found = faults(folder, text)
     assert any(line.startswith(fault) for line in found), found
+
+
+def test_a_wrong_kind_of_bus_is_told_though_the_bus_has_a_fault(folder: Path) -> None:
+    text = "buses:\n  can0: {use: socketcan, chanel: x}\nhardware:\n  a: {use: mpu6050, bus: can0}"
+    assert faults(folder, text) == [
+        "horus.yaml:2: buses.can0.chanel: unknown option (did you mean channel?)",
+        "horus.yaml:4: hardware.a.bus: can0 is a CAN bus, but mpu6050 is on an I2C bus",
+    ]
+
+
+def test_a_pattern_that_is_no_text_hides_no_other(folder: Path) -> None:
+    first, second = faults(folder, 'nodes: [7, "nods/*.py"]')
+    assert first.startswith("horus.yaml:1: nodes: item 1 must be a pattern")
+    assert second.startswith("horus.yaml:1: nodes: no file matches 'nods/*.py'")
+
+
+def test_node_files_are_known_though_the_rest_has_faults(folder: Path) -> None:
+    with pytest.raises(RobotError) as info:
+        load(write(folder, 'nodes: ["nodes/*.py", 5]\nhardware: 7'))
+    assert [path.name for path in info.value.nodes] == ["a.py", "b.py"]
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("1e2", 100.0), ("1E+2", 100.0), ("5.e-1", 0.5), (".5e1", 5.0), ("1.0e1", 10)],
+)
+def test_a_number_with_an_exponent_is_a_number(folder: Path, text: str, rate: float) -> None:
+    robot = load(write(folder, DEVICE + f"{{use: mpu6050, bus: i2c1, rate: {text}}}"))
+    assert robot.hardware["imu"].config.rate == rate
+
+
+def test_a_text_that_looks_like_a_number_stays_one_where_text_is_wanted(folder: Path) -> None:
+    robot = load(write(folder, DEVICE + "{use: mpu6050, bus: i2c1, frame: 1e2}"))
+    assert robot.hardware["imu"].config.frame == "1e2"
+
+
+def test_a_text_that_is_no_number_is_none(folder: Path) -> None:
+    for text in ("e2", "'50'", "1e", "1e2.5", "nan", "1e999"):
+        (fault,) = faults(folder, DEVICE + f"{{use: mpu6050, bus: i2c1, rate: {text}}}")
+        assert "hardware.imu.rate: must be a" in fault
+
+
+@pytest.mark.parametrize(
+    ("use", "content", "fault"),
+    [
+        ("mpu6050", b"name: rover\n", ":1: is no recording for this: its first line must name 7"),
+        ("mpu6050", b"t,a\n0,1\n1,2\n", ":1: is no recording for this: its first line must name 7"),
+        ("mpu6050", b"t,a,b,c,d,e,f\n0,1\n", ":2: needs 7 numbers, times ascending"),
+        ("mpu6050", b"t,a,b,c,d,e,f\n0,1,1,1,1,1,nan\n", ":2: needs 7 numbers, times ascending"),
+        ("mpu6050", b"\xff\xfe\n", ": is no recording: "),
+        ("bme280", b"name: rover\n", ":1: is no recording for this: its first line must name 2"),
+    ],
+)
+def test_every_file_to_be_played_is_looked_at(
+    folder: Path, use: str, content: bytes, fault: str
+) -> None:
+    (folder / "turn.csv").write_bytes(content)
+    for options in ("", ", rate: fast"):  # also beside a fault of the device's own
+        device = f"{{use: {use}, bus: i2c1, mock: {{play: turn.csv}}{options}}}"
+        found = faults(folder, DEVICE + device)
+        place = f"horus.yaml:3: hardware.imu.mock.play: {folder}/turn.csv{fault}"
+        assert len([line for line in found if line.startswith(place)]) == 1, found
+
+
+def test_a_receivers_recording_is_looked_at_too(folder: Path) -> None:
+    text = "buses: {u: {use: serial, device: /dev/x}}\nhardware:\n  g: {use: nmea, bus: u, mock: "
+    (fault,) = faults(folder, text + "{play: turn.csv}}")
+    assert fault == (
+        f"horus.yaml:3: hardware.g.mock.play: {folder}/turn.csv: a receiver's recording needs two "
+        "moments in time or more"
+    )
 
 
 def test_a_misspelt_option_is_not_called_missing_too(folder: Path) -> None:

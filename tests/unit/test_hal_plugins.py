@@ -1,12 +1,13 @@
 """Plugins: found, isolated when broken, refused when two claim one name."""
 
 import logging
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -176,7 +177,127 @@ def test_a_plugin_that_ends_the_program_when_it_is_imported_is_recorded(
     monkeypatch.syspath_prepend(tmp_path)
     install("leaves", "leaving-package", module="leaves_at_once")
     (problem,) = [info.problem for info in plugins.plugins() if info.name == "leaves"]
-    assert problem == "SystemExit: bye"
+    assert problem == f"SystemExit: bye ({tmp_path}/leaves_at_once.py:1)"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("import json\n\njson.loads('{')\n", "JSONDecodeError: .* \\({file}:3\\)"),
+        ("import json\ndef f(:\n", "SyntaxError: .* \\({file}:2\\)"),
+    ],
+)
+def test_a_plugin_that_fails_on_import_is_told_with_the_line_in_its_own_file(
+    install: Any, text: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "fails_on_import.py"
+    file.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    wanted = problem.format(file=re.escape(str(file)))
+    install("brk", "broken-package", module="fails_on_import")
+    (trouble,) = plugins.troubles()
+    assert re.fullmatch(rf"plugin brk cannot be loaded: {wanted} \(horus plugins\)", trouble)
+    install("mine", "my-package", horus_drivers={"mine": "fails_on_import:X"})
+    with pytest.raises(plugins.PluginError, match=rf"cannot be imported: {wanted}"):
+        plugins.drivers()["mine"].load()
+
+
+def test_a_plugin_whose_functions_are_not_marked_is_told(install: Any) -> None:
+    install("unmarked", "odd-package", module="json")
+    (problem,) = [info.problem for info in plugins.plugins() if info.name == "unmarked"]
+    assert problem == "has no hooks: mark its functions with @hookimpl"
+
+
+def test_an_unknown_driver_or_bus_may_be_that_of_a_broken_plugin(
+    install: Any, tmp_path: Path
+) -> None:
+    from horus.errors import ConfigError
+    from horus.hardware import config
+
+    install("brk", "broken-package", module="no_such_module_here")
+    file = tmp_path / "horus.yaml"
+    file.write_text("buses:\n  a: {use: qqq}\nhardware:\n  b: {use: ltr303, bus: a}\n")
+    with pytest.raises(ConfigError) as info:
+        config.load(file)
+    bus, device = info.value.faults
+    for fault in (bus, device):
+        assert "; plugin brk cannot be loaded: ModuleNotFoundError" in fault
+    assert "pip install" not in device
+
+
+INCOMPLETE = """\
+from horus.hal import Actuator, ActuatorConfig, Driver, DriverConfig, RegisterMap, output
+from horus.msgs import Imu, MotorState
+class Registers(RegisterMap):
+    station_option = ""
+class Addressed(RegisterMap): pass
+class Abstract(Driver[DriverConfig, Registers]): pass
+class Whole(Driver[DriverConfig, Registers]):
+    def probe(self): return True
+    def read(self) -> Imu | None: return None
+class Untyped(Whole):
+    def read(self): return None
+class Strange(Whole):
+    def read(self) -> "Nowhere | None": return None
+class Second(Whole):
+    @output
+    def extra(self): return None
+class Bare(Driver):
+    def probe(self): return True
+    def read(self) -> Imu | None: return None
+class Placeless(Driver[DriverConfig, Addressed]):
+    def probe(self): return True
+    def read(self) -> Imu | None: return None
+class Motor(Actuator[ActuatorConfig, Registers]):
+    def probe(self): return True
+    def read(self) -> MotorState | None: return None
+    def arm(self): pass
+    def safe(self): pass
+    def write(self): pass
+class Loose(Motor):
+    def write(self, command): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "lacks"),
+    [
+        ("Abstract", ["probe() is missing", "read() is missing"]),
+        ("Untyped", ["Untyped.read: annotate 'return' with one message type"]),
+        ("Strange", ["Strange.read: its annotations cannot be read: ", "Nowhere"]),
+        ("Second", ["Second.extra: annotate 'return' with one message type"]),
+        ("Bare", ["name its options and its map: class Bare(Driver[BareConfig, BareRegisters])"]),
+        ("Motor", ["Motor.write: it takes the command"]),
+        ("Loose", ["Loose.write: annotate 'command' with one message type"]),
+        ("Placeless", ["DriverConfig has no option 'address'"]),
+        ("Whole", []),
+    ],
+)
+def test_a_driver_that_is_not_complete_is_a_fault_of_the_robot(
+    install: Any, name: str, lacks: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from horus.cli.describe import described
+    from horus.errors import ConfigError
+    from horus.hardware import config
+
+    module = ModuleType("incomplete_drivers")
+    exec(INCOMPLETE, module.__dict__)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    install("mine", "my-package", horus_drivers={"mine": f"incomplete_drivers:{name}"})
+    file = tmp_path / "horus.yaml"
+    file.write_text(
+        "buses: {i2c1: {use: i2c, device: /dev/x}}\nhardware:\n  a: {use: mine, bus: i2c1}\n"
+    )
+    if not lacks:
+        assert list(config.load(file).hardware) == ["a"]
+        return
+    with pytest.raises(ConfigError) as info:
+        config.load(file)
+    (fault,) = info.value.faults
+    start = f"{file}:3: hardware.a.use: driver mine (incomplete_drivers:{name}, plugin mine of "
+    assert fault.startswith(start)
+    assert all(text in fault for text in ["is not complete: ", *lacks])
+    assert "is not complete" in described(plugins.drivers()["mine"]).problem
 
 
 def test_a_plugins_check_sees_the_robot_and_one_that_raises_disturbs_no_other(

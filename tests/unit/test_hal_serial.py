@@ -101,6 +101,20 @@ def test_silence_is_a_timeout_within_its_time(
     assert len(bus.written) == 3
 
 
+def test_an_answer_that_was_there_in_time_counts_though_we_are_late(
+    bus: ScriptedSerial, link: SerialLink, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = bus.write
+
+    def written_and_then_put_to_sleep(data: bytes) -> None:
+        write(data)
+        clock.advance(0.1)  # a busy machine: five times as long as the answer may take
+
+    monkeypatch.setattr(bus, "write", written_and_then_put_to_sleep)
+    bus.give(TWO)
+    assert ask(link, attempts=1) == 2
+
+
 def test_damage_is_told_from_silence(bus: ScriptedSerial, link: SerialLink) -> None:
     bus.give("AA02AD", "AA02AD", "AA02AD")
     with pytest.raises(DeviceFault, match="only damaged answers") as info:

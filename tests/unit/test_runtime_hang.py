@@ -12,6 +12,7 @@ from horus.bus import session
 from horus.hardware import alive
 from horus.runtime import hang
 from horus.runtime.hang import HangWatch
+from horus.runtime.run import find_job
 
 
 class Signs:
@@ -97,6 +98,25 @@ def test_the_limit_comes_from_the_environment(
 ) -> None:
     monkeypatch.setenv(hang.LIMIT_VARIABLE, text)
     assert hang.limit() == seconds
+
+
+@pytest.mark.parametrize("text", ["abc", "99999", "0", "nan"])
+def test_a_limit_that_is_not_followed_is_told_at_the_start(
+    text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "node.py"
+    file.touch()
+    monkeypatch.setenv(hang.LIMIT_VARIABLE, text)
+    assert find_job([str(file)], mock=False).notes == [
+        f"HORUS_HANG_LIMIT={text!r} is ignored: it must be a number of seconds from 0.1 to 3600; "
+        "1 s is used"
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "0.5", "3600"])
+def test_a_limit_that_is_followed_is_not_told(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(hang.LIMIT_VARIABLE, text)
+    assert hang.limit_problem() == ""
 
 
 def test_what_a_node_gives_the_watch_sees(monkeypatch: pytest.MonkeyPatch) -> None:

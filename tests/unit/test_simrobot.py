@@ -16,6 +16,7 @@ from horus.bus import Subscriber
 from horus.errors import ConfigError
 from horus.hardware.simrobot import ScenarioTimeoutError, SimRobot
 from horus.msgs import MotorCommand
+from horus.node.caller import CallRefusedError
 
 ROVER = Path(__file__).parents[2] / "examples" / "rover"
 
@@ -55,6 +56,14 @@ def test_devices_come_up_and_send(yaml):
         assert message.mock
         assert message.stamp == pytest.approx(robot.clock.epoch + 1 + robot.seconds, abs=0.02)
         assert robot.state("imu") == "active"
+
+
+def test_a_device_without_commands_says_exactly_that(yaml):
+    with (
+        SimRobot(yaml, seed=1) as robot,
+        pytest.raises(CallRefusedError, match="^imu has no commands: its driver mpu6050 has none$"),
+    ):
+        robot.call("imu", "scan")
 
 
 def test_a_stimulus_reaches_the_topic(yaml):

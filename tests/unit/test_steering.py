@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from horus import SimClock
-from horus.hal.sim import Sim
+from horus.hal.sim import Sim, Stimulus
 from horus.hardware.steering import FAULTS, FaultError, Steering, clear_faults, set_fault
 from horus.node.caller import Caller, CallRefusedError, servers
 from horus.plugins import drivers
@@ -55,7 +57,9 @@ def test_a_stimulus_is_set_and_shown_with_its_unit(ask, twin):
         (("fault", "nak"), "nak needs a number"),
         (("fault", "nak", 1.5), "nak takes a number from 0 to 1, not 1.5"),
         (("fault", "unplug", 1), "unplug takes no number"),
-        (("fault", "burn"), "kind must be unplug or plug"),
+        (("fault", "burn"), "no fault burn; known: unplug, plug"),
+        (("fault", "unplugg"), r"no fault unplugg \(did you mean 'unplug'\?\)"),
+        (("set", "temperature", [True]), "temperature takes a number"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_what_does(ask, arguments, text):
@@ -90,3 +94,19 @@ def test_every_fault_says_what_it_does(twin):
 
 def test_a_twin_is_found_by_its_name(ask):
     assert servers() == ["sim.imu"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (-math.inf, math.inf, "level must be finite, not inf"),
+        (0.0, math.inf, "level must be finite and at least 0 (m), not inf"),
+        (-math.inf, 5.0, "level must be finite and at most 5 (m), not inf"),
+        (0.0, 5.0, "level must be finite and from 0 to 5 (m), not inf"),
+    ],
+)
+def test_only_limits_that_there_are_are_told(low, high, text):
+    level = Stimulus(0.0, unit="m", low=low, high=high)
+    level.name = "level"
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        level.parse([math.inf])
