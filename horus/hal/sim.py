@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_type_hints, overload
+from inspect import get_annotations
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overload
 
 from horus.errors import did_you_mean
 from horus.hal.config import DriverConfig, SimConfig, shown
@@ -139,8 +141,13 @@ class Sim(Generic[ConfigT, MapT]):
     @classmethod
     def options_type(cls) -> type[SimConfig]:
         """Return the class of this twin's options."""
-        found: type[SimConfig] = get_type_hints(cls)["options"]
-        return found
+        for base in cls.__mro__:
+            found: Any = get_annotations(base).get("options")
+            if isinstance(found, str):  # alone: Python 3.10 stumbles over other annotations
+                found = eval(found, vars(sys.modules[base.__module__]))
+            if found is not None:
+                return cast("type[SimConfig]", found)
+        raise TypeError(f"{cls.__name__} has no options")
 
     def __init__(self, config: ConfigT, options: SimConfig | None = None) -> None:
         self.config = config
