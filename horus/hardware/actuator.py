@@ -30,6 +30,8 @@ from horus.node.pubsub import Sub
 
 #: Longest wait (s) at the end of a run for a device to come to rest.
 REST_WAIT = 1.5
+#: What was told to stop is looked at so often (s) until it rests, and told again if it does not.
+REST_EVERY = 0.5
 #: However low its rate, the node looks this often within a command_timeout whether it has passed.
 TICKS_PER_TIMEOUT = 10
 #: Commands that may come between two ticks without one being lost.
@@ -76,6 +78,8 @@ class ActuatorNode(DriverNode):
         self._sleep = sleep
         self._armed = False
         self._held = False  # armed, or not told to stop successfully since it was
+        self._rest_ns = 0  # when to look whether it has come to rest; 0: it has, or is armed
+        self._told = 0  # how often it was told to stop since then
         self._ended = False
         self._command_ns = 0  # when the command that is followed was sent
         self._heard = False  # whether a command ever came, good or bad
@@ -117,6 +121,8 @@ class ActuatorNode(DriverNode):
             ramped = self._slew.go_on(now)
             if ramped is not None:
                 driver.write(ramped)
+        elif self._rest_ns and now >= self._rest_ns:
+            self._see_to_rest(driver)
         elif not self._heard and now - self._since_ns > WAITED * 1e9:
             self._heard = True  # said once
             self.log_info(f"waiting for commands on {self._command}")
@@ -133,9 +139,21 @@ class ActuatorNode(DriverNode):
             text = f"e-stop released: follows what is sent on {self._command} from now on"
             self._enter(DeviceState.READY, text, now)
 
+    def _see_to_rest(self, driver: Actuator[Any, Any]) -> None:
+        """Tell a device again to stop that does not come to rest: it may not have heard."""
+        if driver.at_rest() != "":
+            self._rest_ns = self._told = 0
+            return
+        told = self._told + 1
+        self._make_safe(driver)
+        self._told = told
+        if told == round(REST_WAIT / REST_EVERY):
+            self.log_warning(f"told to stop, but not at rest after {REST_WAIT:g} s: told again")
+
     def _arm(self, driver: Actuator[Any, Any], now: int) -> None:
         if self._address is not None:
             lastwords.record(self.name, self._address, self._words)
+        self._rest_ns = 0
         self._armed = self._held = True  # before the device is: from here on it must be made safe
         self._life.give(now)
         driver.arm()
@@ -238,6 +256,8 @@ class ActuatorNode(DriverNode):
         driver.armed_ns = 0
         driver.safe()
         self._held = False
+        self._told = 0
+        self._rest_ns = self._clock() + int(REST_EVERY * 1e9)
         self._life.rest()
         lastwords.withdraw(self.name)
 

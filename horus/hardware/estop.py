@@ -22,6 +22,8 @@ from horus.node.pubsub import Sub
 TOPIC = "estop"
 #: In the session's folder.
 FILE = "estop.json"
+#: There too: bytes that are free for a stop when all other memory is taken.
+RESERVE, RESERVED = "estop.reserve", 262_144
 #: How an actuator's status begins to say that it obeys; `horus estop` looks for it.
 OBEYED = "e-stop engaged"
 #: Messages that may come between two looks without one being lost.
@@ -88,12 +90,33 @@ def forget(stamp_ns: int) -> None:
             _file().unlink()
 
 
+def set_aside() -> None:
+    """Keep memory of a run free, so that a stop can be sent when all of it is taken."""
+    if not os.environ.get("HORUS_SESSION_ID"):
+        return  # plain scripts have no end at which it would be given back
+    with contextlib.suppress(OSError, SharedMemoryError):
+        file = session.make_dir(_file().parent) / RESERVE
+        fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as opened:
+            opened.write(bytes(RESERVED))
+
+
+def give_back() -> bool:
+    """Give up what was set aside; return whether there was anything."""
+    try:
+        _file().with_name(RESERVE).unlink()
+    except OSError:
+        return False
+    return True
+
+
 class StopWatch:
     """What one actuator's node knows of the emergency stop."""
 
     def __init__(self) -> None:
         #: The stop that is in force; None while the device may be commanded.
         self.engaged: Stop | None = kept()
+        set_aside()
         #: Commands from before this moment (monotonic ns) are not to be followed.
         self.released_ns = 0
         self._dropped = 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from horus.bus import Publisher, Subscriber, session
 from horus.bus.leftovers import topic_ends
+from horus.errors import SharedMemoryError
 from horus.hardware import estop, topics
 from horus.msgs import DeviceStatus, EmergencyStop
 
@@ -31,8 +32,20 @@ def send(
     Returns the answer of each actuator whose process is alive. A stop is kept for those that start
     later, also where nothing runs now.
     """
-    sent_ns = time.monotonic_ns()
     message = EmergencyStop(engaged=not release, reason=reason, source=source, stamp=time.time())
+    try:
+        return _send(message, release, patience)
+    except SharedMemoryError:
+        if not estop.give_back():
+            raise
+    try:
+        return _send(message, release, patience)
+    finally:
+        estop.set_aside()
+
+
+def _send(message: EmergencyStop, release: bool, patience: float) -> list[Answer]:
+    sent_ns = time.monotonic_ns()
     if release:
         estop.forget(sent_ns)
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from horus.bus import session
-from horus.errors import ConfigError
+from horus.errors import ConfigError, SharedMemoryError
 from horus.hardware import estop, stopping
 from horus.hardware.config import load
 from horus.hardware.estop import Stop
@@ -53,6 +53,28 @@ def test_where_nothing_moves_a_stop_is_kept_all_the_same() -> None:
     assert (found.reason, found.source) == ("early", "test")
     assert stopping.send(release=True) == []
     assert estop.kept() is None
+
+
+def test_a_stop_can_be_sent_when_all_memory_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = session.new_session()
+    monkeypatch.setenv("HORUS_SESSION_ID", made.id)
+    estop.StopWatch()  # an actuator's node
+    reserve = session.session_dir(made.id) / estop.RESERVE
+    keep = estop.keep
+
+    def keep_if_there_is_room(stop: Stop) -> None:
+        if reserve.exists():
+            raise SharedMemoryError("it is full")
+        keep(stop)
+
+    monkeypatch.setattr(estop, "keep", keep_if_there_is_room)
+    stopping.send("at last", "test")
+    found = estop.kept()
+    assert found is not None
+    assert found.reason == "at last"
+    assert reserve.stat().st_size == estop.RESERVED  # for the next one
+    session.end_session(made.id)
+    assert not reserve.parent.exists()
 
 
 def test_no_device_may_take_the_name_of_the_topic(tmp_path: Path) -> None:

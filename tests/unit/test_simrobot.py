@@ -45,6 +45,20 @@ def drive(velocity: float) -> horus.Node:
     return horus.Node("drive", horus.Pub("wheel.command", MotorCommand), tick=tick, rate=50)
 
 
+def test_a_stop_that_a_motor_did_not_hear_is_repeated(yaml):
+    with SimRobot(yaml, seed=1, nodes=False) as robot:
+        robot.until(lambda: robot.state("wheel") == "ready", 5)
+        for _ in range(100):
+            robot.send("wheel.command", MotorCommand(velocity=5.0))
+            robot.run(0.02)
+        robot.fault("wheel").nak(1.0)
+        robot.run(2.0)
+        assert robot.truth("wheel")["velocity"] == pytest.approx(5.0, abs=0.3)
+        robot.fault("wheel").clear()
+        robot.until(lambda: robot.truth("wheel")["at_rest"], 2.0)
+        assert robot.nodes["wheel"].faults == 0
+
+
 def test_devices_come_up_and_send(yaml):
     with SimRobot(yaml, seed=1) as robot:
         took = robot.until(lambda: robot.latest("imu"), 2)
