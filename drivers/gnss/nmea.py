@@ -90,7 +90,7 @@ class Nmea(Driver[NmeaConfig, NmeaSentences]):
 
     def _parse(self, frame: bytes) -> Any:
         try:
-            from pynmeagps import NMEAReader, exceptions
+            from pynmeagps import NMEAReader, exceptions  # type: ignore[import-untyped]
         except ImportError:
             text = "the Python package pynmeagps is not installed"
             cure = 'pip install "horus[drivers]"'

@@ -178,7 +178,7 @@ class Ublox(Driver[UbloxConfig, UbxPackets]):
 
     def _message(self, frame: bytes) -> NavSatFix | None:
         try:
-            from pyubx2 import UBXReader, exceptions
+            from pyubx2 import UBXReader, exceptions  # type: ignore[import-untyped]
         except ImportError:
             text = "the Python package pyubx2 is not installed"
             cure = 'pip install "horus[drivers]"'
