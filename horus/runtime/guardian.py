@@ -1,9 +1,10 @@
-"""The process that tidies up when the supervisor itself is killed.
+"""The process that stands in for the supervisor when that is killed, or does not do its work.
 
-The kernel sends every process of a run SIGTERM at that moment; the guardian waits for them to stop
-in order, kills those that do not (sooner those that hang with armed devices), speaks the last words
-of actuators whose process could not, and removes the session. It learns of the death through the
-end of its standard input.
+The kernel sends every process of a run SIGTERM when the supervisor dies; the guardian waits for
+them to stop in order, kills those that do not (sooner those that hang with armed devices), speaks
+the last words of actuators whose process could not, and removes the session. It learns of the death
+through the end of its standard input. While the supervisor lives, but is stopped (SIGSTOP, a
+debugger), the guardian minds the armed devices in its place.
 
 It is told ``PID START`` for every process, ``prepare`` when there are devices to make safe, and
 ``done`` before the supervisor ends in order.
@@ -16,11 +17,22 @@ import sys
 if __name__ == "__main__" and sys.path[0] == __file__.rpartition("/")[0]:
     del sys.path[0]  # this folder: see horus.runtime.child
 
+import os
+import select
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _KILL_WAIT = 2.0
+#: How much longer (s) than the supervisor the guardian waits with a dead or hung process. That a
+#: device may be made safe twice does no harm.
+_PATIENCE = 0.5
+#: s between two looks at them.
+_EVERY = 0.1
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -29,15 +41,76 @@ def main(arguments: Sequence[str]) -> None:
         signal.signal(signum, signal.SIG_IGN)
     session_id, grace, folder = arguments
     leaders: dict[int, int] = {}
-    for line in sys.stdin:
-        if line == "done\n":
-            return
-        if line == "prepare\n":
-            prepare()
-            continue
-        pid, start = line.split()
-        leaders[int(pid)] = int(start)
+    stand_in: StandIn | None = None
+    unread = b""
+    while True:
+        if select.select([0], [], [], _EVERY if stand_in else None)[0]:
+            data = os.read(0, 65_536)
+            if not data:
+                break
+            *lines, unread = (unread + data).split(b"\n")
+            for line in lines:
+                if line == b"done":
+                    return
+                if line == b"prepare":
+                    prepare()
+                    stand_in = StandIn(session_id, leaders)
+                else:
+                    pid, start = line.split()
+                    leaders[int(pid)] = int(start)
+        if stand_in is not None:
+            stand_in.look(time.monotonic())
     clean_up(leaders, session_id, float(grace), folder)
+
+
+class StandIn:
+    """Minds armed devices whose process is dead or hangs when nobody else does."""
+
+    def __init__(self, session_id: str, leaders: Mapping[int, int]) -> None:
+        from horus.bus import session
+        from horus.runtime import hang, lastwords
+
+        self._leaders = leaders
+        self._folder = session.session_dir(session_id)
+        self._words = self._folder / lastwords.FOLDER
+        self._hangs = hang.HangWatch(self._folder, hang.limit() + _PATIENCE)
+        self._dead: dict[int, float] = {}  # since when
+
+    def look(self, now: float) -> None:
+        """Kill what hangs, and speak for the dead, both after the supervisor had its turn."""
+        from horus.bus import session
+        from horus.runtime.linux import send_signal
+
+        for hung in self._hangs.look(now):
+            if hung.pid in self._leaders:
+                _say(f"   Killed process {hung.pid}: it {hung}")
+                send_signal(hung.pid, signal.SIGKILL)
+        try:
+            names = os.listdir(self._words)
+        except OSError:
+            return  # nothing was ever armed
+        pids = {int(pid) for pid in (name.partition("-")[0] for name in names) if pid.isdigit()}
+        gone = [
+            pid
+            for pid in pids & self._leaders.keys()
+            if not session.is_alive(pid, self._leaders[pid])
+        ]
+        self._dead = {pid: self._dead.get(pid, now) for pid in gone}
+        for pid, since in self._dead.items():
+            if now - since >= _PATIENCE:
+                speak_for(self._folder, pid, "ended, and the supervisor did not speak for it")
+
+
+def speak_for(folder: Path, pid: int, why: str) -> None:
+    """Speak the last words of a dead process, and tell it."""
+    from horus.runtime.lastwords import speak
+
+    for line in speak(folder, pid, why):
+        _say(line)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def prepare() -> None:
@@ -57,7 +130,6 @@ def clean_up(leaders: Mapping[int, int], session_id: str, grace: float, folder: 
 
     from horus.bus import leftovers, session
     from horus.runtime.hang import HangWatch
-    from horus.runtime.lastwords import speak
     from horus.runtime.linux import send_signal, session_members
 
     for pid in session_members(leaders):
@@ -70,8 +142,7 @@ def clean_up(leaders: Mapping[int, int], session_id: str, grace: float, folder: 
         for pid, start in list(silent.items()):
             if not session.is_alive(pid, start):
                 del silent[pid]
-                for line in speak(folder_of_run, pid, "ended when the run was killed"):
-                    print(line, file=sys.stderr)
+                speak_for(folder_of_run, pid, "ended when the run was killed")
 
     folder_of_run = session.session_dir(session_id)
     hangs = HangWatch(folder_of_run)
@@ -79,7 +150,7 @@ def clean_up(leaders: Mapping[int, int], session_id: str, grace: float, folder: 
     def kill_the_hung() -> None:
         for hung in hangs.look(time.monotonic()):
             if hung.pid in silent:
-                print(f"   Killed process {hung.pid}: it {hung}", file=sys.stderr)
+                _say(f"   Killed process {hung.pid}: it {hung}")
                 send_signal(hung.pid, signal.SIGKILL)
                 hangs.forget(hung.pid)
 

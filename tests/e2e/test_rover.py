@@ -235,6 +235,28 @@ def test_when_driver_and_supervisor_are_killed_the_guardian_stops_the_wheels(
     driving.wait(lambda: not list(shm.glob("sessions/*")), "an empty folder of sessions")
 
 
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["dies", "hangs"])
+def test_when_the_supervisor_is_stopped_and_a_driver_is_lost_the_guardian_stops_the_wheels(
+    how: signal.Signals,
+    monkeypatch: pytest.MonkeyPatch,
+    robot: Path,
+    start: Callable[..., Run],
+    shm: Path,
+) -> None:
+    monkeypatch.setenv("HORUS_HANG_LIMIT", "0.5")
+    driving = start(robot)
+    driving.wait(driving.driving, "the wheels follow their commands")
+    driver = driving.pid_of("horus.hardware.worker", "can0")
+    os.kill(driving.process.pid, signal.SIGSTOP)
+    os.kill(driver, how)
+    driving.wait(driving.resting, "the wheels at rest")
+    driving.wait(lambda: not running(driver), "the driver's end")
+    os.kill(driving.process.pid, signal.SIGCONT)
+    os.kill(driving.process.pid, signal.SIGINT)
+    driving.finish()
+    assert not list(shm.glob("sessions/*"))
+
+
 def test_a_run_ends_although_its_guardian_is_stopped(driving: Run, shm: Path) -> None:
     guardian = driving.pid_of("guardian.py")
     os.kill(guardian, signal.SIGSTOP)
