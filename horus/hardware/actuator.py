@@ -8,6 +8,7 @@ While the emergency stop is engaged every command is; after it, one sent before 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import time
@@ -32,6 +33,8 @@ from horus.node.pubsub import Sub
 REST_WAIT = 1.5
 #: What was told to stop is looked at so often (s) until it rests, and told again if it does not.
 REST_EVERY = 0.5
+#: What was lost while it may have been moving is told to stop for so long (s): it may still hear.
+LOST_FOR = 60.0
 #: However low its rate, the node looks this often within a command_timeout whether it has passed.
 TICKS_PER_TIMEOUT = 10
 #: Commands that may come between two ticks without one being lost.
@@ -80,6 +83,8 @@ class ActuatorNode(DriverNode):
         self._held = False  # armed, or not told to stop successfully since it was
         self._rest_ns = 0  # when to look whether it has come to rest; 0: it has, or is armed
         self._told = 0  # how often it was told to stop since then
+        self._lost_ns = 0  # when it was lost while it may have been moving; 0: not
+        self._repeat_ns = 0  # when a device that is lost is told again to stop
         self._ended = False
         self._command_ns = 0  # when the command that is followed was sent
         self._heard = False  # whether a command ever came, good or bad
@@ -127,6 +132,30 @@ class ActuatorNode(DriverNode):
             self._heard = True  # said once
             self.log_info(f"waiting for commands on {self._command}")
         super()._use(now)
+
+    def _failed(self, fault: DeviceFault, now: int) -> None:
+        working = self.state in (DeviceState.READY, DeviceState.ACTIVE)
+        if working and (self._held or self._rest_ns):
+            self._lost_ns = now
+        elif self._lost_ns and self._driver is not None:
+            with contextlib.suppress(DeviceFault):
+                self._make_safe(self._driver)
+        super()._failed(fault, now)
+
+    def _find(self, now: int) -> None:
+        """Look for the device; one that was lost while it moved may still hear a stop."""
+        super()._find(now)
+        driver = self._driver
+        if self.state is not DeviceState.ABSENT:
+            self._lost_ns = self._lost_ns if self.state is DeviceState.FAULT else 0
+        elif self._lost_ns and driver is not None and self._generation == self.bus.generation:
+            if now - self._lost_ns > LOST_FOR * 1e9:
+                self._lost_ns = 0
+            elif now >= self._repeat_ns:
+                began = self._clock()
+                with contextlib.suppress(DeviceFault):
+                    self._make_safe(driver)
+                self._repeat_ns = self._polite(began, REST_EVERY)
 
     def _obey(self, driver: Actuator[Any, Any], now: int) -> None:
         """Do what the emergency stop says, and say so."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
 
 from horus.errors import did_you_mean
+from horus.hal.frames import CanMap, Command, Report
 from horus.hardware.yamltree import Faults, Tree
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ def find(faults: Faults, tree: Tree, buses: Buses, hardware: Hardware) -> None:
     _resources(faults, buses)
     _baudrates(faults, buses, hardware)
     # When parents are wrong, who shares wires with whom can be told of each bus alone.
-    _places(faults, buses if sound else {}, hardware)
+    told = _places(faults, buses if sound else {}, hardware)
+    _frames(faults, {name: device for name, device in hardware.items() if name not in told})
 
 
 def _parents(faults: Faults, tree: Tree, buses: Buses) -> bool:
@@ -99,8 +102,8 @@ def _above(bus: str, buses: Buses) -> Iterator[str]:
         bus = buses[bus].parent if bus in buses else ""
 
 
-def _places(faults: Faults, buses: Buses, hardware: Hardware) -> None:
-    """Find places that are taken twice.
+def _places(faults: Faults, buses: Buses, hardware: Hardware) -> set[str]:
+    """Find places that are taken twice; return the devices of which that was told.
 
     What is behind a multiplexer must differ from all that is before it, the multiplexer included:
     both hear what is said. A device without a place has its bus to itself.
@@ -138,7 +141,43 @@ def _places(faults: Faults, buses: Buses, hardware: Hardware) -> None:
                     f"hardware.{device.name}: {what} on {device.bus} is already that of "
                     f"{other[0]} (line {other[1]})",
                 )
+                lonely.add(device.name)
                 break
+    return lonely
+
+
+def _frames(faults: Faults, hardware: Hardware) -> None:
+    """Find devices of different kinds whose frames have the same id on one CAN bus.
+
+    What one sends would be a command to the other, or be taken for what the other sends. Devices of
+    one kind may share a frame that says in its data whom it is about.
+    """
+    known: dict[tuple[str, int, bool], list[tuple[DeviceEntry, Command | Report[Any]]]] = {}
+    for device in hardware.values():
+        map_type = device.driver.map_type
+        if not issubclass(map_type, CanMap):
+            continue
+        frames: list[Command | Report[Any]] = [*map_type.commands.values()]
+        frames += map_type.reports.values()
+        for declared in frames:
+            id = map_type.frame_id(declared, device.station, device.config)
+            known.setdefault((device.bus, id, map_type.extended), []).append((device, declared))
+    told: set[tuple[str, str]] = set()
+    for (bus, id, _), users in known.items():
+        for (first, ours), (second, theirs) in combinations(users, 2):
+            pair = (first.name, second.name)
+            if first.driver is second.driver or ours is theirs or pair in told:
+                continue
+            both_reports = isinstance(ours, Report) and isinstance(theirs, Report)
+            if both_reports and ours.when and theirs.when:
+                continue
+            told.add(pair)
+            faults.add(
+                second.line,
+                f"hardware.{second.name}: frame 0x{id:03X} on {bus} is {theirs.name} of "
+                f"{second.use} and {ours.name} of {first.name} ({first.use}, line {first.line}): "
+                "change the node (or master) id of one of them, or give it a bus of its own",
+            )
 
 
 def _lonely(faults: Faults, hardware: Hardware) -> set[str]:

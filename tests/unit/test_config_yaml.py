@@ -420,3 +420,44 @@ def test_one_address_may_be_behind_two_channels(folder: Path) -> None:
     robot = load(write(folder, text))
     assert [bus.name for bus in robot.tree("i2c1")] == ["i2c1", "left", "right"]
     assert [plan.name for plan in processes(robot)] == ["i2c1"]
+
+
+CAN = "buses:\n  can0: {use: socketcan, channel: can0, bitrate: 500000}\nhardware:\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "fault"),
+    [
+        (
+            "{use: damiao, bus: can0, node: 5}",  # its master id is 0 unless set
+            "{use: cia402, bus: can0, node: 7}",
+            "horus.yaml:5: hardware.b: frame 0x000 on can0 is nmt of cia402 and answer of a "
+            "(damiao, line 4): change the node (or master) id of one of them, or give it a bus",
+        ),
+        (
+            "{use: cia402, bus: can0, node: 7}",
+            "{use: odrive, bus: can0, node: 12}",  # 12 << 5 = 0x180, which are first PDOs
+            "horus.yaml:5: hardware.b: frame 0x187 on can0 is set_axis_state of odrive and "
+            "condition of a (cia402, line 4)",
+        ),
+    ],
+)
+def test_frames_of_two_kinds_of_device_with_one_id_are_a_fault(
+    folder: Path, first: str, second: str, fault: str
+) -> None:
+    text = f"{CAN}  a: {first}\n  b: {second}"
+    assert [found[: len(fault)] for found in faults(folder, text)] == [fault]
+
+
+@pytest.mark.parametrize(
+    "devices",
+    [
+        ["{use: damiao, bus: can0, node: 5, master: 17}", "{use: cia402, bus: can0, node: 7}"],
+        ["{use: damiao, bus: can0, node: 5}", "{use: damiao, bus: can0, node: 6}"],
+        ["{use: odrive, bus: can0, node: 3}", "{use: vesc, bus: can0, node: 4}"],
+        ["{use: cia402, bus: can0, node: 3}", "{use: cia402, bus: can0, node: 4}"],
+    ],
+)
+def test_frames_that_are_told_apart_are_no_fault(folder: Path, devices: list[str]) -> None:
+    listed = "".join(f"  d{n}: {device}\n" for n, device in enumerate(devices))
+    assert len(load(write(folder, CAN + listed)).hardware) == len(devices)

@@ -59,6 +59,21 @@ def test_a_stop_that_a_motor_did_not_hear_is_repeated(yaml):
         assert robot.nodes["wheel"].faults == 0
 
 
+def test_a_motor_that_is_lost_while_it_turns_is_told_again_to_stop(yaml):
+    with SimRobot(yaml, seed=1, nodes=False) as robot:
+        robot.until(lambda: robot.state("wheel") == "ready", 5)
+        for _ in range(100):
+            robot.send("wheel.command", MotorCommand(velocity=5.0))
+            robot.run(0.02)
+        robot.fault("wheel").nak(1.0)
+        robot.fault("wheel").silence()
+        robot.run(3.0)
+        assert robot.truth("wheel")["velocity"] == pytest.approx(5.0, abs=0.3)
+        robot.fault("wheel").nak(0.0)  # it hears again, but cannot be heard
+        robot.until(lambda: robot.truth("wheel")["at_rest"], 1.0)
+        assert robot.state("wheel") == "absent"
+
+
 def test_devices_come_up_and_send(yaml):
     with SimRobot(yaml, seed=1) as robot:
         took = robot.until(lambda: robot.latest("imu"), 2)
