@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 
-def add_session(parser: argparse.ArgumentParser) -> None:
+def add_session(parser: argparse._ActionsContainer) -> None:
     """Add ``--session``: which of several runs is meant."""
     parser.add_argument(
         "--session", metavar="ID", help="which run, when several are going on (see horus run)"

@@ -33,6 +33,10 @@ COMMANDS = {
     "run": Command(
         "horus.cli.run", "run node files and hardware together", 'horus run "nodes/*.py"'
     ),
+    "ps": Command(
+        "horus.cli.ps", "list the runs that are going on, with their processes", "horus ps"
+    ),
+    "stop": Command("horus.cli.stop", "end a run in order, as Ctrl-C does", "horus stop"),
     "devices": Command("horus.cli.devices", "show the devices of a running robot", "horus devices"),
     "mock": Command(
         "horus.cli.mock",

@@ -14,6 +14,7 @@ from horus.runtime import child, guardian
 from horus.runtime.build import Program
 from horus.runtime.linux import stat
 from horus.runtime.output import LineSplitter
+from horus.runtime.sessions import RunProcess
 
 _READ_SIZE = 1 << 16
 #: Ends that mean "as asked" once SIGINT or SIGTERM was sent.
@@ -47,6 +48,8 @@ class Process:
         finally:
             os.close(write_end)
         os.set_blocking(read_end, False)
+        found = stat(self._popen.pid)
+        self._start = found.start if found else 0
         #: Where its output is read; None once that has ended.
         self.fd: int | None = read_end
 
@@ -80,6 +83,11 @@ class Process:
         if self.ended_well:
             return 0
         return 128 - self.code if self.code < 0 else self.code
+
+    def noted(self) -> RunProcess:
+        """Return what others may know of it."""
+        end = "" if self.running else describe_end(self.code)
+        return RunProcess(self.name, self.program.kind, self.pid, self._start, end=end)
 
     def reap(self) -> None:
         """Take note of its end, if it has ended."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from horus.runtime import lastwords
 
 #: The devices of a run, in its folder.
 DEVICES_FILE = "devices.json"
+#: The processes of a run, in its folder.
+PROCESSES_FILE = "processes.json"
 
 
 class NoSuchRun(HorusError):
@@ -46,15 +49,61 @@ class RunDevice:
         return f"{self.name}: {self.driver} on {self.bus}"
 
 
+@dataclass(frozen=True)
+class RunProcess:
+    """A process that a run has started."""
+
+    name: str
+    #: ``node``, ``driver`` or ``twin``.
+    kind: str
+    pid: int
+    #: When it started, in clock ticks since boot.
+    start: int
+    #: How often it was started before.
+    restarts: int = 0
+    #: How it ended, in words; "" while it runs.
+    end: str = ""
+
+
 def note_devices(session_path: Path, devices: Sequence[RunDevice]) -> None:
     """Write down which devices a run has, for those who ask how they are."""
     path = session_path / DEVICES_FILE
-    draft = path.with_suffix(".new")
     try:
-        draft.write_text(json.dumps([asdict(device) for device in devices]))
-        draft.replace(path)
+        _write_whole(path, [asdict(device) for device in devices])
     except OSError as error:
         raise session.explain(error, path) from None
+
+
+def note_processes(session_path: Path, processes: Sequence[RunProcess]) -> None:
+    """Write down which processes a run has; without room for it, tools see the last state."""
+    with contextlib.suppress(OSError):  # a full shared memory must not end the run
+        _write_whole(session_path / PROCESSES_FILE, [asdict(process) for process in processes])
+
+
+def _write_whole(path: Path, content: object) -> None:
+    """Write a file that others read meanwhile: they see the old one or the new one."""
+    draft = path.with_suffix(".new")
+    draft.write_text(json.dumps(content))
+    draft.replace(path)
+
+
+def noted_processes(session_id: str) -> list[RunProcess]:
+    """Return the processes of a run, in the order of their start."""
+    try:
+        found = json.loads((session.session_dir(session_id) / PROCESSES_FILE).read_text())
+        return [
+            RunProcess(
+                str(p["name"]),
+                str(p["kind"]),
+                int(p["pid"]),
+                int(p["start"]),
+                int(p["restarts"]),
+                str(p["end"]),
+            )
+            for p in found
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # nothing was started yet, or damaged
 
 
 def noted_devices() -> list[RunDevice]:
@@ -96,21 +145,35 @@ def armed_devices() -> dict[str, list[str]]:
     return found
 
 
+def chosen(session_id: str | None = None) -> list[RunningSession]:
+    """Return the runs that may be meant: the named one, else all; none is a `NoSuchRun`.
+
+    Without a name, HORUS_SESSION_ID decides where it is set.
+    """
+    runs = running_sessions()
+    if not runs:
+        raise NoSuchRun("no robot is running (start one with horus run)")
+    wanted = session_id or os.environ.get("HORUS_SESSION_ID")
+    found = [run for run in runs if wanted in (None, "", run.id)]
+    if not found:
+        raise NoSuchRun(f"no run {wanted!r}; running: {', '.join(run.id for run in runs)}")
+    return found
+
+
+def one_of(runs: Sequence[RunningSession]) -> RunningSession:
+    """Return the only run there is; of several none is meant: a `NoSuchRun` that lists them."""
+    if len(runs) > 1:
+        known = ", ".join(run.id for run in runs)
+        raise NoSuchRun(f"{len(runs)} runs are going on: choose with --session from {known}")
+    return runs[0]
+
+
 def join(session_id: str | None = None) -> RunningSession:
     """Make this process part of a run: the named one, or the only one there is.
 
     Without a name, HORUS_SESSION_ID decides where it is set. None, or more than one, is a
     `NoSuchRun` that lists them.
     """
-    runs = running_sessions()
-    wanted = session_id or os.environ.get("HORUS_SESSION_ID")
-    chosen = [run for run in runs if wanted in (None, "", run.id)]
-    known = ", ".join(run.id for run in runs)
-    if not runs:
-        raise NoSuchRun("no robot is running (start one with horus run)")
-    if not chosen:
-        raise NoSuchRun(f"no run {wanted!r}; running: {known}")
-    if len(chosen) > 1:
-        raise NoSuchRun(f"{len(runs)} runs are going on: choose with --session from {known}")
-    os.environ["HORUS_SESSION_ID"] = chosen[0].id
-    return chosen[0]
+    found = one_of(chosen(session_id))
+    os.environ["HORUS_SESSION_ID"] = found.id
+    return found

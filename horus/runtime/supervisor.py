@@ -20,6 +20,7 @@ from horus.runtime.linux import adopt_orphans, descendants, send_signal, signal_
 from horus.runtime.output import Output
 from horus.runtime.process import Guardian, Process
 from horus.runtime.report import Reporter
+from horus.runtime.sessions import note_processes
 from horus.runtime.signals import SignalInbox
 from horus.runtime.stopping import StopSequence
 
@@ -129,7 +130,11 @@ class Supervisor:
         self._processes.append(process)
         if process.fd is not None:
             self._selector.register(process.fd, selectors.EVENT_READ, process)
+        self._note_processes()
         self._report.say(f"   Started [{program.name}]")
+
+    def _note_processes(self) -> None:
+        note_processes(self._session_path, [process.noted() for process in self._processes])
 
     def _await_ready(self) -> None:
         """Wait until all hardware processes say that others can rely on them."""
@@ -241,7 +246,10 @@ class Supervisor:
                     os.waitpid(ended.si_pid, os.WNOHANG)
 
     def _tell_ends(self) -> None:
-        for process in self._report.ends(self._processes):
+        ended = self._report.ends(self._processes)
+        if ended:
+            self._note_processes()
+        for process in ended:
             self._hangs.forget(process.pid)
             if self._options.fail_fast and not process.ended_well:
                 self._begin_stop(f"--fail-fast: [{process.name}] failed")
