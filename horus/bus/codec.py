@@ -160,6 +160,9 @@ def decode_array(payload: bytes | bytearray | memoryview) -> NDArray[Any]:
     if count == 0 or dtype.itemsize == 0:
         if max(shape, default=0) > sys.maxsize // 64:
             raise ValueError(f"shape {shape} is too large")
+        if dtype.itemsize == 0:  # of which empty() makes items of one byte, with memory
+            nothing: NDArray[Any] = numpy.ndarray(shape, dtype, bytearray())
+            return nothing
         return numpy.empty(shape, dtype)
     return numpy.frombuffer(payload, dtype, count, start).reshape(shape)
 

@@ -12,9 +12,9 @@ from horus import clock
 from horus.errors import CoreError
 
 if TYPE_CHECKING:
-    from horus.bus.pure import Reader, Writer
+    from horus.bus.pure import Reader, Writer, fence
 
-__all__ = ["CORE_NAME", "Reader", "Writer"]
+__all__ = ["CORE_NAME", "Reader", "Writer", "fence"]
 
 _wanted = os.environ.get("HORUS_CORE", "")
 if _wanted not in ("", "native", "pure"):
@@ -25,7 +25,7 @@ CORE_NAME = "pure"
 if _wanted != "pure":
     try:
         if not TYPE_CHECKING:
-            from horus.bus._core import Reader, Writer, simulate
+            from horus.bus._core import Reader, Writer, fence, simulate
         CORE_NAME = "native"
     except ImportError as error:
         if _wanted == "native":
@@ -36,4 +36,4 @@ if _wanted != "pure":
 if CORE_NAME == "native" and not TYPE_CHECKING:
     clock.follow(simulate)
 if CORE_NAME == "pure" and not TYPE_CHECKING:
-    from horus.bus.pure import Reader, Writer
+    from horus.bus.pure import Reader, Writer, fence

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from horus.bus import session
@@ -50,8 +51,13 @@ def check_name(name: object) -> str:
     return name
 
 
-def write_whole(path: Path, size: int, head: bytes) -> mmap.mmap:
-    """Make a file of ``size`` bytes with all its memory reserved, and map it."""
+def write_whole(
+    path: Path, size: int, head: bytes, fill: Callable[[mmap.mmap], None] | None = None
+) -> mmap.mmap:
+    """Make a file of ``size`` bytes with all its memory reserved, and map it.
+
+    ``fill`` puts into it what else belongs there, before it has its name.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -62,6 +68,8 @@ def write_whole(path: Path, size: int, head: bytes) -> mmap.mmap:
         finally:
             os.close(fd)
         memory[: len(head)] = head
+        if fill is not None:
+            fill(memory)
         temporary.rename(path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -90,6 +90,8 @@ class Publisher(End):
                     "open (`horus clean --force`?): start its publisher anew"
                 )
             capacity = max(self._shape[1] - L.SLOT_HEADER, 0)
+            if self._ring is not None and 0 < size <= capacity:
+                return  # another thread has done it meanwhile
             if size > capacity:
                 capacity = max(size + size // 4, FIRST_CAPACITY)
             self._make_ring(capacity)
@@ -97,19 +99,37 @@ class Publisher(End):
     def _make_ring(self, capacity: int) -> None:
         depth = max(self._control.half(L.CONTROL_DEPTH), 16)
         slots, stride = rings.ring_shape(min(capacity, L.MAX_MESSAGE), min(depth, MAX_DEPTH))
-        number = self._writer.next
-        kept = min(number - self._base, self._shape[0] - 1, slots - 1) if self._ring else 0
-        base = number - max(kept, 0)
-        ring = rings.create_ring(self._folder, self._id, self._part + 1, slots, stride, base, depth)
-        if self._ring is not None:
-            _copy(self._ring, self._shape, ring, (slots, stride), range(base, number))
-            with memoryview(ring) as view, view.cast("Q") as words:
-                words[L.RING_NEXT // 8] = number
+        old, old_shape, old_base = self._ring, self._shape, self._base
+        taken = False
+
+        def take_over(ring: Any) -> None:
+            nonlocal taken
+            # Again when another thread has sent in between: its message is in the old part.
+            while not taken:
+                number = self._writer.next
+                kept = min(number - old_base, old_shape[0] - 1, slots - 1) if old else 0
+                base = number - max(kept, 0)
+                if old is not None:
+                    _copy(old, old_shape, ring, (slots, stride), range(base, number))
+                with memoryview(ring) as view, view.cast("Q") as words:
+                    words[L.RING_BASE // 8] = base
+                    words[L.RING_NEXT // 8] = number
+                taken = self._writer.attach(ring, slots, stride, number, depth)
+            self._ring, self._shape, self._base = ring, (slots, stride), base
+
+        try:
+            rings.create_ring(
+                self._folder, self._id, self._part + 1, slots, stride, depth, take_over
+            )
+        except BaseException:
+            if taken:  # what is written now has no name: begin anew with the next message
+                self._forked()
+            raise
+        if old is not None:
             rings.ring_path(self._folder, self._id, self._part).unlink(missing_ok=True)
-        self._writer.attach(ring, slots, stride, number, depth)
-        self._ring, self._shape, self._base = ring, (slots, stride), base
         self._part += 1
         self._control.raise_generation()
+        core.fence()
         self._ringer.wake()
 
     def _encode(self, message: object) -> tuple[int, tuple[Any, ...]]:

@@ -7,6 +7,7 @@ only on CPUs that reorder.
 
 from __future__ import annotations
 
+import os
 import platform
 import struct
 import threading
@@ -33,7 +34,7 @@ _AHEAD = 1_000_000_000  # ns that a stamp may be ahead of this clock
 _NEXT = L.RING_NEXT // 8
 
 
-def _full_fence() -> None:
+def fence() -> None:
     """Order everything before against everything after, loads after stores too.
 
     Taking and giving back a lock orders what is around it; twice, so that nothing moves into the
@@ -49,7 +50,13 @@ def _no_fence() -> None:
     """Do nothing: this CPU keeps loads in order, and stores in order."""
 
 
-_fence: Callable[[], None] = _no_fence if _STRONGLY_ORDERED else _full_fence
+def _after_fork() -> None:
+    global _fence_lock
+    _fence_lock = threading.Lock()  # a thread that is not here may hold the old one
+
+
+os.register_at_fork(after_in_child=_after_fork)
+_fence: Callable[[], None] = _no_fence if _STRONGLY_ORDERED else fence
 
 
 class Writer:
@@ -79,8 +86,10 @@ class Writer:
         self._patience = 0
         self.next = 0
 
-    def attach(self, ring: mmap, slots: int, stride: int, next_number: int, depth: int) -> None:
-        """Write into this ring from now on."""
+    def attach(self, ring: mmap, slots: int, stride: int, next_number: int, depth: int) -> bool:
+        """Write into this ring from now on, unless more was sent than the caller knows."""
+        if next_number != self.next:
+            return False
         self._ring = memoryview(ring)
         self._words = self._ring.cast("Q")
         self._mask = slots - 1
@@ -88,7 +97,7 @@ class Writer:
         self._capacity = stride - L.SLOT_HEADER
         self._depth = depth
         self._patience = 0
-        self.next = next_number
+        return True
 
     def send(self, message: object, stamp_ns: int | None = None) -> bool:
         """Put a message on the topic; True once it is there."""
@@ -134,7 +143,8 @@ class Writer:
             words[_NEXT] = self.next = number + 1
             readers = self._halves[_READERS]
             if readers:
-                _full_fence()
+                fence()
+                readers = min(readers, L.MAX_READERS)
                 waiting = self._control[L.CONTROL_WAITING : L.CONTROL_WAITING + readers]
                 if any(waiting):
                     self._wake()

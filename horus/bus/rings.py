@@ -8,6 +8,7 @@ import os
 import re
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,14 +76,24 @@ def ring_shape(capacity: int, depth: int) -> tuple[int, int]:
 
 
 def create_ring(
-    folder: Path, publisher: int, part: int, slots: int, stride: int, base: int, depth: int
+    folder: Path,
+    publisher: int,
+    part: int,
+    slots: int,
+    stride: int,
+    depth: int,
+    fill: Callable[[mmap.mmap], None] | None = None,
 ) -> mmap.mmap:
-    """Make one part of a publisher's ring; call it with the lock held."""
+    """Make one part of a publisher's ring; call it with the lock held.
+
+    ``fill`` puts the messages into it that it takes over. Readers see it when that is done.
+    """
     pid, start = files.own_stamp()
     head = _RING.pack(
-        L.RING_MAGIC, L.VERSION, L.RING_HEADER, slots, stride, publisher, pid, start, base, depth
-    ) + struct.pack("<Q", base)
-    return files.write_whole(ring_path(folder, publisher, part), ring_size(slots, stride), head)
+        L.RING_MAGIC, L.VERSION, L.RING_HEADER, slots, stride, publisher, pid, start, 0, depth
+    )
+    path = ring_path(folder, publisher, part)
+    return files.write_whole(path, ring_size(slots, stride), head, fill)
 
 
 def ring_path(folder: Path, publisher: int, part: int) -> Path:

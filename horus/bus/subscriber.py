@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -52,6 +53,7 @@ class Subscriber(End):
         self._parts: dict[int, int] = {}
         self._refused: set[str] = set()
         self._entry: int | None = None
+        self._scanning = threading.RLock()
         with session.structure_lock(self._topics):
             self._control = self._open_control()
             self._control.ask_depth(depth)
@@ -122,6 +124,10 @@ class Subscriber(End):
 
     def _scan(self) -> None:
         """Take up new rings and parts, let go of finished ones; called on a new generation."""
+        with self._scanning:  # two threads at once would take up a ring twice
+            self._look_again()
+
+    def _look_again(self) -> None:
         trouble: CorruptTopicError | None = None
         present = rings.ring_files(self._folder)
         for ring in present:
@@ -200,6 +206,8 @@ class Subscriber(End):
         while True:
             if waiting_byte is not None:
                 self._say_waiting(waiting_byte, 1)
+                # Either a publisher sees the byte, or the look that follows sees its message.
+                core.fence()
             if self.unread():
                 break
             left = waiting.SLICE if deadline is None else deadline - time.monotonic()
@@ -243,5 +251,6 @@ class Subscriber(End):
     def _forked(self) -> None:
         """Read on in the child without the parent's entry: it polls where the parent sleeps."""
         self._entry = None
+        self._scanning = threading.RLock()  # a thread that is not here may hold the old one
         self._serial = waiting.next_serial()
         self._bell = waiting.Bell(self._serial)

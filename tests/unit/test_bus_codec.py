@@ -256,3 +256,11 @@ def test_layout_md_shows_the_offsets_of_layout_py() -> None:
         },
     }
     assert tables == expected
+
+
+def test_an_array_of_empty_items_has_no_memory_however_many_it_claims() -> None:
+    text = b"|S0"
+    head = struct.pack("<BB6xQ", len(text), 1, 2**40) + text
+    payload = head + bytes(-len(head) % 16)
+    got = codec.decode_array(bytearray(payload))
+    assert (got.shape, got.nbytes, got.dtype.str) == ((2**40,), 0, "|S0")

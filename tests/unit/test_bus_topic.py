@@ -666,7 +666,7 @@ def test_a_ring_cut_short_is_refused() -> None:
         (lambda d: put(d, L.RING_HEADER + L.SLOT_LENGTH, 2**31, 4), "length of message|claims"),
         (lambda d: put(d, L.RING_HEADER + L.SLOT_KIND, 77, 4), "unknown kind 77"),
         (lambda d: put(d, L.RING_HEADER + L.SLOT_HEADER, 0xC1, 1), "damaged message"),
-        (lambda d: put(d, L.RING_NEXT, 2**63), "sequence word"),
+        (lambda d: put(d, L.RING_NEXT, 2**62), "sequence word"),
     ],
     ids=["next-back", "sequence", "length", "kind", "payload", "next-far"],
 )
@@ -697,6 +697,17 @@ def test_a_live_ring_that_is_damaged_is_an_error_and_never_a_message(
     good = Publisher("t")
     good.send("good")
     assert subscriber.recv() == "good"
+
+
+@pytest.mark.parametrize("how", ["recv", "latest"])
+def test_a_message_counter_so_high_that_sequence_words_start_anew_is_an_error(how: str) -> None:
+    publisher, subscriber = Publisher("t"), Subscriber("t")
+    for number in range(100):
+        publisher.send(number)
+    with memoryview(publisher._ring) as view, view.cast("Q") as words:
+        words[L.RING_NEXT // 8] = 2**63 + 100
+    with pytest.raises(CorruptTopicError, match="message counter|sequence word"):
+        getattr(subscriber, how)()
 
 
 def test_shared_memory_that_is_full_is_said_and_nothing_is_half_made(
@@ -758,7 +769,7 @@ def test_clean_leaves_what_lives_and_removes_what_died(shm: Path) -> None:
         dead = shm / "topics" / "dead"
         session.make_dir(dead)
         opened = Control.open(dead)
-        rings.create_ring(dead, 7, 0, 4, 64, 0, 4)
+        rings.create_ring(dead, 7, 0, 4, 64, 4)
         ring = rings.ring_path(dead, 7, 0)
         data = bytearray(ring.read_bytes())
         put(data, L.RING_PID, 2**22 + 5)

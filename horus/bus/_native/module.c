@@ -14,7 +14,13 @@ static PyObject *core_simulate(PyObject *Py_UNUSED(self), PyObject *given) {
     Py_RETURN_NONE;
 }
 
+static PyObject *core_fence(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(ignored)) {
+    atomic_thread_fence(memory_order_seq_cst);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef module_methods[] = {
+    {"fence", core_fence, METH_NOARGS, "Order all before against all after, loads after stores too."},
     {"simulate", core_simulate, METH_O, "Take this for the time (ns) from now on; 0: the machine's clock again."},
     {NULL, NULL, 0, NULL},
 };

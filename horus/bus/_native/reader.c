@@ -230,6 +230,8 @@ static inline Outcome available(Reader *self, Ring *ring, uint64_t *unread) {
     uint64_t behind = end - ring->cursor;
     if (behind) {
         uint64_t lost = behind > ring->limit ? behind - ring->limit : 0;
+        if (lost && end >> 63) /* its sequence words would start anew */
+            return damaged(self, ring, "its message counter is %llu", end);
         if (ring->base > ring->cursor && ring->base - ring->cursor > lost)
             lost = ring->base - ring->cursor;
         ring->cursor += lost;
@@ -481,6 +483,10 @@ static PyObject *Reader_latest(Reader *self, PyObject *Py_UNUSED(ignored)) {
             ring->end = load_acquire((const char *)ring->memory.buf + RING_NEXT);
             if (ring->end <= ring->cursor)
                 continue;
+            if (ring->end >> 63) {
+                outcome = damaged(self, ring, "its message counter is %llu", ring->end);
+                break;
+            }
             outcome = read_stamp(self, ring, ring->end - 1, &ring->stamp);
             if (outcome != FOUND)
                 break;

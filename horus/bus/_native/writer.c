@@ -72,6 +72,10 @@ static PyObject *Writer_attach(Writer *self, PyObject *args) {
         PyErr_SetString(PyExc_ValueError, "not a ring of this shape");
         return NULL;
     }
+    if (next != self->next) {
+        PyBuffer_Release(&ring);
+        Py_RETURN_FALSE;
+    }
     let_go(&self->ring);
     self->ring = ring;
     self->mask = slots - 1;
@@ -79,8 +83,7 @@ static PyObject *Writer_attach(Writer *self, PyObject *args) {
     self->capacity = (int64_t)stride - SLOT_HEADER;
     self->depth = depth;
     self->patience = 0;
-    self->next = next;
-    Py_RETURN_NONE;
+    Py_RETURN_TRUE;
 }
 
 static PyObject *Writer_detach(Writer *self, PyObject *Py_UNUSED(ignored)) {
@@ -112,14 +115,17 @@ static int call_grow(Writer *self, int64_t size) {
 /* Make sure that a payload of this size has a slot; Python code may run. More depth is tried for and never waited for:
  * who sends may have a motor to mind. */
 static int make_room(Writer *self, int64_t size) {
-    while (size > self->capacity)
-        if (call_grow(self, size) < 0)
-            return -1;
-    if (deeper_wanted(self)) {
+    for (;;) {
+        while (size > self->capacity)
+            if (call_grow(self, size) < 0)
+                return -1;
+        if (!deeper_wanted(self))
+            return 0;
         self->patience = DEPTH_PATIENCE;
-        return call_grow(self, 0);
+        if (call_grow(self, 0) < 0)
+            return -1;
+        /* Another thread may have closed this end meanwhile: look again. */
     }
-    return 0;
 }
 
 static inline char *begin(Writer *self) {
@@ -280,7 +286,7 @@ static PyObject *Writer_send(Writer *self, PyObject *const *args, Py_ssize_t cou
 }
 
 static PyMethodDef Writer_methods[] = {
-    {"attach", (PyCFunction)Writer_attach, METH_VARARGS, "Write into this ring from now on."},
+    {"attach", (PyCFunction)Writer_attach, METH_VARARGS, "Write into this ring from now on, unless more was sent than the caller knows."},
     {"detach", (PyCFunction)Writer_detach, METH_NOARGS, "Write nowhere until attach: the next send asks for a ring."},
     {"send", (PyCFunction)(void (*)(void))Writer_send, METH_FASTCALL | METH_KEYWORDS,
      "send(message, stamp_ns=None)\n--\n\nPut a message on the topic; True once it is there."},
