@@ -47,8 +47,8 @@ class Subscriber(End):
             raise ValueError(
                 f"topic {name!r}: depth must be a number from 1 to {MAX_DEPTH}, got {depth!r}"
             )
-        self._serial = waiting.next_serial()
-        self._bell = waiting.Bell(self._serial)
+        self._bell = waiting.Bell(waiting.next_serial())
+        self._shared = False  # the bell belongs to somebody who reads several topics
         self._pid = os.getpid()
         self._parts: dict[int, int] = {}
         self._refused: set[str] = set()
@@ -57,7 +57,7 @@ class Subscriber(End):
         with session.structure_lock(self._topics):
             self._control = self._open_control()
             self._control.ask_depth(depth)
-            self._entry = self._control.register(self._serial)
+            self._entry = self._control.register(self._bell.serial)
             self._reader = core.Reader(
                 self._control.memory,
                 depth,
@@ -219,6 +219,32 @@ class Subscriber(End):
             self._say_waiting(waiting_byte, 0)
         return self.unread() > 0
 
+    def share(self, bell: waiting.Bell) -> None:
+        """Be announced from now on by a bell that several subscribers share.
+
+        Whoever made the bell hangs it up, sleeps on it and closes it; `arm` is called before.
+        """
+        if self._closed:
+            self._dead()
+        with session.structure_lock(self._topics):
+            if self._entry is not None:
+                self._control.unregister(self._entry)
+            if not self._shared:
+                self._bell.close()
+            self._bell, self._shared = bell, True
+            self._entry = self._control.register(bell.serial)
+
+    def arm(self) -> bool:
+        """Have the bell rung once for what comes next; False: nobody can, look for yourself.
+
+        Look at `unread` after it: what came before is not announced.
+        """
+        if self._entry is None:
+            return False
+        self._say_waiting(L.CONTROL_WAITING + self._entry, 1)
+        core.fence()  # as in `wait`
+        return True
+
     def _say_waiting(self, byte: int, value: int) -> None:
         """Let publishers know whether to post."""
         try:
@@ -243,7 +269,8 @@ class Subscriber(End):
             setattr(self, method, self._dead)
         self._reader.close()
         if os.getpid() == self._pid:
-            self._bell.close()
+            if not self._shared:
+                self._bell.close()
             if self._entry is not None:
                 self._control.unregister(self._entry)
         leave(self._topics, self._control, patient=patient)
@@ -252,5 +279,4 @@ class Subscriber(End):
         """Read on in the child without the parent's entry: it polls where the parent sleeps."""
         self._entry = None
         self._scanning = threading.RLock()  # a thread that is not here may hold the old one
-        self._serial = waiting.next_serial()
-        self._bell = waiting.Bell(self._serial)
+        self._bell, self._shared = waiting.Bell(waiting.next_serial()), False

@@ -37,10 +37,10 @@ def semaphore_name(pid: int, start: int, serial: int) -> str:
 
 
 class Bell:
-    """The semaphore on which one reader sleeps; made at the first sleep."""
+    """The semaphore on which one reader sleeps, or several together; made at the first sleep."""
 
     def __init__(self, serial: int) -> None:
-        self._serial = serial
+        self.serial = serial
         self._semaphore: Semaphore | None = None
         self._lock = threading.Lock()
         self._sleepers = 0
@@ -52,7 +52,7 @@ class Bell:
 
         if self._semaphore is None:
             pid, start = files.own_stamp()
-            name = semaphore_name(pid, start, self._serial)
+            name = semaphore_name(pid, start, self.serial)
             try:
                 self._semaphore = posix_ipc.Semaphore(name, posix_ipc.O_CREAT, mode=0o600)
             except OSError as error:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from horus.clock import now_ns, wall_time
-from horus.errors import did_you_mean
+from horus.node import options
 from horus.node.callbacks import Callbacks
 from horus.node.ends import Ends
 from horus.node.info import NodeInfo
+from horus.node.options import FailurePolicy, On
 from horus.node.pubsub import Pub, Pubs, Sub, Subs, declared
 
 if TYPE_CHECKING:
@@ -21,10 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FailurePolicy", "Node"]
 
-FailurePolicy = Literal["fatal", "restart", "skip", "ignore"]
-_POLICIES = ("fatal", "restart", "skip", "ignore")
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-/]{0,63}")
-_RATES = (1e-6, 1e6)  # Hz: once in 11 days, and more than Python can do
 _N = TypeVar("_N", bound="Node")  # a subclass's functions take that subclass
 
 
@@ -36,10 +31,14 @@ class Node:
         pubs: topics it publishes: a name, a `Pub`, or a list of them.
         subs: topics it subscribes to: a name, a `Sub`, or a list of them.
         tick: called with the node at each tick; may be ``async def``, as may the next three.
-        rate: ticks a second, in Hz.
+        rate: ticks a second, in Hz; 30 if not given.
         init: called with the node before the first tick.
         shutdown: called with the node after the last tick, on every kind of stop.
         on_error: called with the node and the exception when a tick raised; the node goes on.
+        on: topics of ``subs`` (or a `Sub`) whose messages call ``tick``: it runs as soon as one of
+            them has something unread, again while it leaves something, and once for all that came
+            while it ran. A ``rate`` is then a heartbeat: after so long without a tick it ticks
+            without a message, which is how silence is noticed.
         thread: give the node a thread of its own, because its tick blocks.
         order: which of several nodes due together goes first: the lower one.
         failure_policy: what an exception without ``on_error`` does. ``"fatal"``: the run ends and
@@ -63,30 +62,26 @@ class Node:
         pubs: Pubs = None,
         subs: Subs = None,
         tick: Callable[[_N], object] | None = None,
-        rate: float = 30,
+        rate: float = options.DEFAULT_RATE,
         init: Callable[[_N], object] | None = None,
         shutdown: Callable[[_N], object] | None = None,
         on_error: Callable[[_N, Exception], object] | None = None,
         *,
+        on: On = None,
         thread: bool = False,
         order: int = 100,
         failure_policy: FailurePolicy = "fatal",
         max_restarts: int = 5,
         restart_delay: float = 0.1,
     ) -> None:
-        self._node_name = name = _checked_name(name)
+        self._node_name = name = options.checked_name(name)
         self._node_pubs = declared(name, Pub, pubs)
         self._node_subs = declared(name, Sub, subs)
-        self._node_rate = checked_rate(rate, f"node {name!r}: rate")
+        self._node_on = options.checked_on(name, on, self._node_subs)
+        self._node_rate = options.node_rate(name, rate, self._node_on)
         if not isinstance(order, int):
             raise TypeError(f"node {name!r}: order is {order!r}; it must be a whole number")
-        if failure_policy not in _POLICIES:
-            raise ValueError(
-                f"node {name!r}: failure_policy {failure_policy!r} is none of "
-                f"{', '.join(_POLICIES)}{did_you_mean(str(failure_policy), _POLICIES)}"
-            )
-        if max_restarts < 0 or not restart_delay >= 0:
-            raise ValueError(f"node {name!r}: max_restarts and restart_delay must not be negative")
+        options.checked_policy(name, failure_policy, max_restarts, restart_delay)
         self.thread = bool(thread)
         self.order = order
         self.failure_policy = failure_policy
@@ -111,7 +106,10 @@ class Node:
 
     @property
     def rate(self) -> float:
-        """Return the node's rate in Hz; `Scheduler.set_node_rate` changes it."""
+        """Return the node's rate in Hz; `Scheduler.set_node_rate` changes it.
+
+        0.0: only messages call it (``on=``).
+        """
         return self._node_rate
 
     @property
@@ -120,7 +118,8 @@ class Node:
         return self._node_info
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r} {self.rate:g} Hz {self.info.state}>"
+        when = f"{self.rate:g} Hz" if self.rate else f"on {', '.join(self._node_on)}"
+        return f"<{type(self).__name__} {self.name!r} {when} {self.info.state}>"
 
     # receiving --------------------------------------------------------------------------------
 
@@ -265,28 +264,3 @@ class Node:
 
         Called from another thread than ``tick``, when no tick is running unless that one hangs.
         """
-
-
-def _checked_name(name: object) -> str:
-    if name is None:
-        return f"node_{os.urandom(4).hex()}"
-    if not isinstance(name, str):
-        raise TypeError(f"a node's name is a string, not {name!r}")
-    if not _NAME.fullmatch(name):
-        raise ValueError(
-            f"node name {name!r} cannot be used: it must be 1 to 64 letters, digits, '_', '-', '.' "
-            f"or '/', the first of them a letter, a digit or '_'"
-        )
-    return name
-
-
-def checked_rate(rate: object, what: str) -> float:
-    """Return a rate in Hz, or raise the error that says what is wrong with it."""
-    if isinstance(rate, (str, bytes, bool)) or not hasattr(rate, "__float__"):
-        raise TypeError(f"{what} is {rate!r}; it must be a number of Hz")
-    hertz = float(rate)
-    if hertz <= 0 or hertz != hertz:
-        raise ValueError(f"{what} is {rate!r}; it must be greater than 0 Hz")
-    if not _RATES[0] <= hertz <= _RATES[1]:
-        raise ValueError(f"{what} is {rate!r}; it must be from {_RATES[0]} to {_RATES[1]} Hz")
-    return hertz

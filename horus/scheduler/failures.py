@@ -90,6 +90,8 @@ class Failures:
             task.node.info._state = NodeState.PAUSED
             task.make_safe()
             task.call = partial(self._resume, task)
+            if task.events is not None:  # its next tick comes with a message
+                task.call, task.target = partial(self._wake, task), self._aside
             task.put_off = self._now() + SKIP_REST_NS
         return True
 
@@ -97,6 +99,10 @@ class Failures:
         node.info._state = NodeState.RUNNING
         task.call = tick = node._node_calls.tick
         return tick(node)
+
+    def _wake(self, task: Task, node: Any) -> None:
+        node.info._state = NodeState.RUNNING
+        task.call, task.target = node._node_calls.tick, node.info
 
     def _restart(self, where: str, task: Task, error: Exception) -> bool:
         node, now = task.node, self._now()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from horus.node.info import NodeInfo
-from horus.scheduler.task import Task
+from horus.scheduler.task import FOREVER_NS, Task
 
 if TYPE_CHECKING:
     from horus.scheduler.clock import Clock
@@ -27,10 +27,9 @@ SLICE_NS = 20_000_000
 SHORTEST_SLEEP_NS = 20_000
 #: From so many skipped ticks on, if more than one in six is, a node is said to be too slow.
 MANY_OVERRUNS = 20
-_FOREVER_NS = 100 * 365 * 86_400 * 1_000_000_000
 # A heap of plain ints, due time above, place in the order below, compares faster than tuples.
-_PLACE_BITS = 20
-_PLACE_MASK = (1 << _PLACE_BITS) - 1
+PLACE_BITS = 20
+PLACE_MASK = (1 << PLACE_BITS) - 1
 
 
 class _End(Task):
@@ -45,11 +44,15 @@ class _End(Task):
         self.warned = False
         self.due = due
         self.put_off = 0
-        self.step, self.rest, self.whole, self.carry = _FOREVER_NS, 0, 1, 0
+        self.events = None
+        self.step, self.rest, self.whole, self.carry = FOREVER_NS, 0, 1, 0
 
 
 class Loop:
     """Ticks its tasks on the thread that calls `run`."""
+
+    #: Return after each tick, to one who looks at other things as well.
+    _single = False
 
     def __init__(
         self, clock: Clock, failed: Callable[[Task, Exception], bool], spin_ns: int = 0
@@ -82,7 +85,7 @@ class Loop:
 
         Without ``anew``, tasks go on with the grid that they have from an earlier call.
         """
-        last = _End(self, begin + _FOREVER_NS if end is None else end)
+        last = _End(self, begin + FOREVER_NS if end is None else end)
         places = [last, *(task for task in self._ordered() if task.call is not None)]
         for task in places[1:]:
             if anew or not task.due:
@@ -94,30 +97,30 @@ class Loop:
                     break  # stop() came between the two lines above
                 self._apply_rates()
                 self._heap = [
-                    (task.due << _PLACE_BITS) | place
+                    (task.due << PLACE_BITS) | place
                     for place, task in enumerate(places)
                     if task.call is not None
                 ]
                 heapify(self._heap)
                 self._run(places)
                 for key in self._heap:
-                    places[key & _PLACE_MASK].due = key >> _PLACE_BITS
+                    places[key & PLACE_MASK].due = key >> PLACE_BITS
 
     def _ordered(self) -> list[Task]:
         return sorted(self.tasks, key=lambda task: task.order)
 
     def _run(self, places: list[Task]) -> None:
         """Tick until something wants attention."""
-        heap, clock = self._heap, self._clock.monotonic_ns
+        heap, clock, single = self._heap, self._clock.monotonic_ns, self._single
         while not self.attention:
             key = heap[0]
             start = clock()
-            if start < key >> _PLACE_BITS:
-                self._sleep_until(key >> _PLACE_BITS)
+            if start < key >> PLACE_BITS:
+                self._sleep_until(key >> PLACE_BITS)
                 if self.attention:
                     return
                 start = clock()
-            task = places[key & _PLACE_MASK]
+            task = places[key & PLACE_MASK]
             info = task.target
             try:
                 task.call(task.node)  # type: ignore[misc]
@@ -127,12 +130,16 @@ class Loop:
                 if not self._failed(task, error):
                     task.call = None
                     heappop(heap)
+                    if single:
+                        return
                     continue
                 end = clock()
                 if task.put_off:
-                    key = (task.put_off << _PLACE_BITS) | (key & _PLACE_MASK)
+                    key = (task.put_off << PLACE_BITS) | (key & PLACE_MASK)
                     task.put_off = 0
                     heapreplace(heap, key)
+                    if single:
+                        return
                     continue
             else:
                 end = clock()
@@ -145,21 +152,23 @@ class Loop:
                 if duration < info._min_ns:
                     info._min_ns = duration
             if task.rest:  # its period is no whole number of ns
-                key += task.advance(1) << _PLACE_BITS
-                late = end - (key >> _PLACE_BITS)
+                key += task.advance(1) << PLACE_BITS
+                late = end - (key >> PLACE_BITS)
                 if late > 0:
                     missed = task.missed(late)
                     self._overran(task, missed)
-                    key += task.advance(missed) << _PLACE_BITS
+                    key += task.advance(missed) << PLACE_BITS
             else:
                 step = task.step
-                key += step << _PLACE_BITS
-                late = end - (key >> _PLACE_BITS)
+                key += step << PLACE_BITS
+                late = end - (key >> PLACE_BITS)
                 if late > 0:
                     missed = -(-late // step)
                     self._overran(task, missed)
-                    key += missed * step << _PLACE_BITS
+                    key += missed * step << PLACE_BITS
             heapreplace(heap, key)
+            if single:
+                return
 
     def _overran(self, task: Task, missed: int) -> None:
         """Count ticks that were skipped; say it once of a node that cannot hold its rate."""
@@ -180,20 +189,28 @@ class Loop:
 
     def tick_once(self) -> None:
         """Tick every task once, now, in order, on the calling thread."""
-        clock = self._clock.monotonic_ns
         for task in self._ordered():
-            if task.call is None or self.stopping:
-                continue
-            info, start = task.target, clock()
-            try:
-                task.call(task.node)
-            except Exception as error:
-                info._ticked(clock() - start)
-                info._failed += 1
-                if not self._failed(task, error):
-                    task.call = None
-            else:
-                info._ticked(clock() - start)
+            if not self.stopping:
+                self._tick(task)
+
+    def _tick(self, task: Task) -> None:
+        """Tick a task now and count it, as `_run` does in line."""
+        if task.call is None:
+            return
+        clock = self._clock.monotonic_ns
+        info, start = task.target, clock()
+        try:
+            task.call(task.node)
+        except Exception as error:
+            info._ticked(clock() - start)
+            info._failed += 1
+            if not self._failed(task, error):
+                task.call = None
+        else:
+            info._ticked(clock() - start)
+
+    def close(self) -> None:
+        """Let go of what the loop sleeps on."""
 
     def _sleep_until(self, due: int) -> None:
         clock, sleep, wake = self._clock.monotonic_ns, self._clock.sleep, due - self._spin_ns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from horus.node.node import checked_rate
+from horus.node.options import checked_rate
 from horus.scheduler.clock import Clock, SystemClock
 
 __all__ = ["Rate"]

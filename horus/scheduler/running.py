@@ -11,6 +11,7 @@ from time import monotonic
 from horus.node import Node
 from horus.node.info import NodeState, describe
 from horus.scheduler.clock import Clock, SimClock
+from horus.scheduler.events import EventLoop
 from horus.scheduler.failures import Failures, none_hint
 from horus.scheduler.loop import Loop
 from horus.scheduler.signals import StopSignals
@@ -38,9 +39,9 @@ class Run:
         self._failures = Failures(clock, self._crash)
         self._signals = StopSignals(self.stop)
         self._tasks: dict[str, Task] = {}  # in the order of adding
+        self._loop = self._new_loop()
         for node, order in nodes:
             self.add(node, order)
-        self._loop = self._new_loop()
         # For nodes with a thread of their own: the thread, its loop, and the call that is the loop.
         self._workers: dict[str, Worker] = {}
         self._loops: dict[str, Loop] = {}
@@ -48,12 +49,15 @@ class Run:
         self._failure: BaseException | None = None
         self.stopping = False
 
-    def _new_loop(self) -> Loop:
-        return Loop(self._clock, self._failures.failed, self._spin_ns)
+    def _new_loop(self, task: Task | None = None) -> Loop:
+        kind = EventLoop if task is not None and task.events is not None else Loop
+        return kind(self._clock, self._failures.failed, self._spin_ns)
 
     def add(self, node: Node, order: int) -> None:
         """Take in a node; it starts at the next `to_the_end` or `step`."""
-        self._tasks[node.name] = Task(node, order)
+        self._tasks[node.name] = task = Task(node, order)
+        if task.events is not None and not isinstance(self._loop, EventLoop):
+            self._loop = self._new_loop(task)
 
     def set_rate(self, name: str, hertz: float) -> None:
         """Change a node's rate from its last tick on."""
@@ -139,9 +143,12 @@ class Run:
         end = None if duration is None else begin + int(duration * 1e9)
         if self._workers:
             sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL))
-        self._loop.tasks = [t for name, t in self._tasks.items() if name not in self._workers]
+        mine = [t for name, t in self._tasks.items() if name not in self._workers]
+        if not any(t.events for t in mine):  # those that messages call have threads of their own
+            self._loop = self._new_loop()
+        self._loop.tasks = mine
         for name in self._workers:
-            self._loops[name] = self._new_loop()
+            self._loops[name] = self._new_loop(self._tasks[name])
             self._loops[name].tasks = [self._tasks[name]]
         for name, loop in self._loops.items():
             self._ticking[name] = self._workers[name].submit(partial(self._tick_apart, loop, begin))
@@ -208,6 +215,8 @@ class Run:
                 task.close()
         for worker in self._workers.values():
             worker.close()
+        for loop in (self._loop, *self._loops.values()):
+            loop.close()
         self._using.close()
         return self._failure
 

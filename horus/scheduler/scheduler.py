@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Any, overload
 
 from horus.errors import did_you_mean
-from horus.node.node import Node, checked_rate
+from horus.node.node import Node
+from horus.node.options import checked_rate
 from horus.scheduler.clock import Clock, SystemClock
 from horus.scheduler.running import Run
 
@@ -23,7 +24,9 @@ class Scheduler:
 
     One thread ticks all nodes, earliest deadline first on an absolute grid of time; of nodes due
     together the one with the lower priority number goes first. A tick whose time has passed is
-    skipped and counted. Nodes made with ``thread=True`` tick on a thread of their own.
+    skipped and counted. Nodes made with ``on=`` tick when a message comes, right after the node
+    that sent it if that is in the same thread. Those made with ``thread=True`` tick on a thread of
+    their own.
 
     Every stop (`stop`, the end of ``duration``, a signal, an exception) goes the same way:
     `Node.safe` of every actuator, all at once, each with 1 s; then ``shutdown`` of every node in

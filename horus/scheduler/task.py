@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 from horus.clock import now_ns
 from horus.errors import HorusError
 from horus.node.info import NodeState
+from horus.scheduler.watch import Watch
 
 if TYPE_CHECKING:
     from horus.node import Node
 
-__all__ = ["Task"]
+__all__ = ["FOREVER_NS", "Task"]
+
+FOREVER_NS = 100 * 365 * 86_400 * 1_000_000_000
 
 
 class Task:
@@ -27,6 +30,7 @@ class Task:
         "call",
         "carry",
         "due",
+        "events",
         "initialised",
         "last_failure",
         "node",
@@ -51,6 +55,7 @@ class Task:
         self.target = node.info  # where the loop counts
         self.due = 0  # ns: the next tick; while a loop runs, that is in the loop's heap
         self.put_off = 0  # ns: when the next tick is due instead, if not 0
+        self.events: Watch | None = None if not node._node_on else Watch(node)
         self._set_period(node.rate)
         self.initialised = False
         self.starting = False  # what is called is init again, not tick
@@ -62,13 +67,20 @@ class Task:
     # the grid ---------------------------------------------------------------------------------
 
     def _set_period(self, hertz: float) -> None:
+        if not hertz:  # messages call it, time never does
+            self.step, self.rest, self.whole, self.carry = FOREVER_NS, 0, 1, 0
+            return
         times, seconds = hertz.as_integer_ratio()
         self.step, self.rest = divmod(seconds * 1_000_000_000, times)
         self.whole, self.carry = times, 0
 
     def begin(self, now: int) -> None:
         """Lay the grid so that the first tick is due now, or when it was put off to."""
-        self.due, self.put_off, self.carry = self.put_off or now, 0, 0
+        first = now
+        if self.events is not None:  # its first tick by time is a heartbeat
+            first = now + self.step
+            self.events.hold(self.put_off)
+        self.due, self.put_off, self.carry = self.put_off or first, 0, 0
 
     def advance(self, ticks: int) -> int:
         """Return by how many ns the tick so many ticks on is due later, and move on to it."""
@@ -83,7 +95,9 @@ class Task:
         """Change the period from the last tick on; what would be due by now is left out."""
         last = self.due - self.step
         self._set_period(hertz)
-        if self.due:
+        if self.events is not None:
+            self.due = self.due and now + self.step
+        elif self.due:
             self.due = last + self.advance(1)
             self.due += self.advance(max(0, self.missed(now - self.due)))
 
