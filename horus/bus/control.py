@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from horus.bus import files, session
+from horus.bus import core, files, session
 from horus.bus import layout as L
 from horus.errors import CorruptTopicError, TypeMismatchError
 
@@ -96,6 +96,7 @@ class Control:
 
     def raise_generation(self) -> None:
         """Tell every reader to look at the folder again; call it with the lock held."""
+        core.fence()  # who sees the new number finds what it is about
         self.set_word(L.CONTROL_GENERATION, (self.word(L.CONTROL_GENERATION) + 1) % 2**64)
 
     def ask_depth(self, depth: int) -> None:
