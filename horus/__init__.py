@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from horus.errors import (
     ConfigError,
     CorruptTopicError,
+    DeadlineError,
     HorusError,
     MessageTooLargeError,
     MessageTypeError,
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ConfigError",
     "CorruptTopicError",
+    "DeadlineError",
     "HorusError",
     "MessageTooLargeError",
     "MessageTypeError",

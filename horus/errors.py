@@ -14,6 +14,7 @@ __all__ = [
     "ConfigError",
     "CoreError",
     "CorruptTopicError",
+    "DeadlineError",
     "HorusError",
     "MessageTooLargeError",
     "MessageTypeError",
@@ -65,6 +66,10 @@ class SharedMemoryError(TopicError, OSError):
 
     def __str__(self) -> str:  # OSError would put its number before the text
         return str(self.args[-1]) if self.args else ""
+
+
+class DeadlineError(HorusError, TimeoutError):
+    """A node with ``on_miss="stop"`` missed its deadline or hung, and the run ended for it."""
 
 
 class CoreError(HorusError, ImportError):

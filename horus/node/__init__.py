@@ -2,7 +2,7 @@
 
 from horus.node.info import NodeInfo, NodeState
 from horus.node.node import Node
-from horus.node.options import FailurePolicy
+from horus.node.options import FailurePolicy, OnMiss
 from horus.node.pubsub import Pub, Sub
 
-__all__ = ["FailurePolicy", "Node", "NodeInfo", "NodeState", "Pub", "Sub"]
+__all__ = ["FailurePolicy", "Node", "NodeInfo", "NodeState", "OnMiss", "Pub", "Sub"]

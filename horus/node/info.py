@@ -45,13 +45,16 @@ class NodeInfo:
         "_error_tally",
         "_errors",
         "_failed",
+        "_hangs",
         "_last_error",
         "_last_ns",
         "_log_error",
         "_max_ns",
         "_min_ns",
+        "_misses",
         "_name",
         "_now",
+        "_over_budget",
         "_overruns",
         "_restarts",
         "_started_ns",
@@ -73,6 +76,9 @@ class NodeInfo:
         self._errors = 0
         self._error_tally = 0  # towards ERROR; a restart or reset_errors() begins it anew
         self._overruns = 0
+        self._over_budget = 0
+        self._misses = 0
+        self._hangs = 0
         self._restarts = 0
         self._last_error = ""
         self._total_ns = 0
@@ -128,6 +134,18 @@ class NodeInfo:
     def overruns(self) -> int:
         """Return how many ticks were skipped because their time had passed already."""
         return self._overruns
+
+    def over_budget(self) -> int:
+        """Return how many ticks took longer than the node's ``budget``."""
+        return self._over_budget
+
+    def deadline_misses(self) -> int:
+        """Return how many ticks ended after the node's ``deadline``."""
+        return self._misses
+
+    def hangs(self) -> int:
+        """Return how often the node's ``watchdog`` found a tick or ``shutdown`` hanging."""
+        return self._hangs
 
     def restarts(self) -> int:
         """Return how often ``failure_policy="restart"`` restarted the node."""

@@ -10,7 +10,7 @@ from horus.node import options
 from horus.node.callbacks import Callbacks
 from horus.node.ends import Ends
 from horus.node.info import NodeInfo
-from horus.node.options import FailurePolicy, On
+from horus.node.options import FailurePolicy, On, OnMiss
 from horus.node.pubsub import Pub, Pubs, Sub, Subs, declared
 
 if TYPE_CHECKING:
@@ -46,6 +46,17 @@ class Node:
             time), init again; after ``max_restarts`` in a row it is fatal. ``"skip"``: logged, the
             next tick comes as usual; 5 in a row rest the node for 1 s. ``"ignore"``: counted, the
             first one logged.
+        budget: seconds that a tick may take; longer ones are counted (`NodeInfo.over_budget`) and
+            the first is told.
+        deadline: seconds after it was due by which a tick must have ended; what is later is
+            counted (`NodeInfo.deadline_misses`) and ``on_miss`` follows.
+        on_miss: ``"warn"``: it is logged, at most once a second. ``"skip"``: the next tick is left
+            out as well. ``"safe"``: every actuator of the run is made safe, and the node's own
+            `safe` is called. ``"stop"``: the run stops in order and raises a `DeadlineError`.
+        watchdog: seconds after which a tick or a ``shutdown`` that has not ended is said to hang,
+            with the place where it does, while it does: actuators are made safe at once, and
+            ``on_miss`` follows. A ``shutdown`` that hangs is left then, and so is a tick when the
+            run is to end. It watches nothing in simulated time.
 
     Topics are opened when the node is added to a scheduler, or at their first use before that.
 
@@ -73,6 +84,10 @@ class Node:
         failure_policy: FailurePolicy = "fatal",
         max_restarts: int = 5,
         restart_delay: float = 0.1,
+        budget: float | None = None,
+        deadline: float | None = None,
+        on_miss: OnMiss | None = None,
+        watchdog: float | None = None,
     ) -> None:
         self._node_name = name = options.checked_name(name)
         self._node_pubs = declared(name, Pub, pubs)
@@ -82,6 +97,7 @@ class Node:
         if not isinstance(order, int):
             raise TypeError(f"node {name!r}: order is {order!r}; it must be a whole number")
         options.checked_policy(name, failure_policy, max_restarts, restart_delay)
+        self._node_limits = options.checked_limits(name, budget, deadline, watchdog, on_miss)
         self.thread = bool(thread)
         self.order = order
         self.failure_policy = failure_policy

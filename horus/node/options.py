@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
 from horus.errors import UndeclaredTopicError, did_you_mean
 from horus.node.pubsub import Sub
 
-__all__ = ["FailurePolicy", "On"]
+__all__ = ["FailurePolicy", "Limits", "On", "OnMiss"]
 
 FailurePolicy = Literal["fatal", "restart", "skip", "ignore"]
+OnMiss = Literal["warn", "skip", "safe", "stop"]
 On = str | Sub | Iterable[str | Sub] | None
 
 #: Hz, of a node that is given none; told from a 30.0 that was given by being this very object.
 DEFAULT_RATE = float("30")
 _POLICIES = ("fatal", "restart", "skip", "ignore")
+_ON_MISS = ("warn", "skip", "safe", "stop")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-/]{0,63}")
 _RATES = (1e-6, 1e6)  # Hz: once in 11 days, and more than Python can do
 
@@ -104,3 +107,43 @@ def checked_policy(name: str, policy: object, restarts: object, delay: object) -
     if restarts < 0 or not 0 <= delay < float("inf"):
         raise ValueError(f"node {name!r}: max_restarts and restart_delay must not be negative")
     return policy  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a tick may take (ns, 0: no limit), and what happens when it takes longer."""
+
+    budget_ns: int
+    deadline_ns: int
+    watchdog_ns: int
+    on_miss: OnMiss
+
+
+def checked_limits(
+    name: str, budget: object, deadline: object, watchdog: object, on_miss: object
+) -> Limits | None:
+    """Return a node's limits of time; None if it has none."""
+    if on_miss is not None and on_miss not in _ON_MISS:
+        raise ValueError(
+            f"node {name!r}: on_miss {on_miss!r} is none of "
+            f"{', '.join(_ON_MISS)}{did_you_mean(str(on_miss), _ON_MISS)}"
+        )
+    if on_miss is not None and deadline is None and watchdog is None:
+        raise ValueError(
+            f"node {name!r}: on_miss={on_miss!r} says what a missed deadline or a tick that hangs "
+            "does; give deadline=... or watchdog=... as well (seconds)"
+        )
+    given = {"budget": budget, "deadline": deadline, "watchdog": watchdog}
+    found = {what: 0 if value is None else _ns(name, what, value) for what, value in given.items()}
+    if not any(found.values()):
+        return None
+    chosen: OnMiss = on_miss or "warn"  # type: ignore[assignment]
+    return Limits(found["budget"], found["deadline"], found["watchdog"], chosen)
+
+
+def _ns(name: str, what: str, seconds: object) -> int:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"node {name!r}: {what} is {seconds!r}; it must be a number of seconds")
+    if not 1e-6 <= seconds <= 1e6:
+        raise ValueError(f"node {name!r}: {what} is {seconds!r}; it is seconds, 1e-6 to 1e6")
+    return round(seconds * 1e9)

@@ -57,6 +57,8 @@ class EventLoop(Loop):
         timed = [task for task in self._ordered() if task.events is None]
         for task in timed:
             if not self.stopping:
+                if task.guard is not None:
+                    task.guard.due_from(None)
                 self._tick(task)
                 self._round([])
         for _ in self._called:  # what they sent each other
@@ -111,6 +113,8 @@ class EventLoop(Loop):
         """Tick a task for a message or for its heartbeat."""
         before, ticks = watch.before(), task.target is task.node.info
         watch.ticked_ns = self._clock.monotonic_ns()
+        if task.guard is not None:
+            task.guard.due_from(None)
         self._tick(task)
         if task.put_off:
             watch.hold(task.put_off)

@@ -97,12 +97,13 @@ class Failures:
 
     def _resume(self, task: Task, node: Any) -> object:
         node.info._state = NodeState.RUNNING
-        task.call = tick = node._node_calls.tick
+        task.call = tick = task.tick
+        assert tick is not None
         return tick(node)
 
     def _wake(self, task: Task, node: Any) -> None:
         node.info._state = NodeState.RUNNING
-        task.call, task.target = node._node_calls.tick, node.info
+        task.call, task.target = task.tick, node.info
 
     def _restart(self, where: str, task: Task, error: Exception) -> bool:
         node, now = task.node, self._now()

@@ -44,7 +44,7 @@ class _End(Task):
         self.warned = False
         self.due = due
         self.put_off = 0
-        self.events = None
+        self.events = self.guard = None
         self.step, self.rest, self.whole, self.carry = FOREVER_NS, 0, 1, 0
 
 
@@ -90,6 +90,8 @@ class Loop:
         for task in places[1:]:
             if anew or not task.due:
                 task.begin(begin)
+            if task.guard is not None:
+                task.guard.due_from(self._due)
         with _fine_sleep():
             while not self.stopping:
                 self.attention = False
@@ -105,6 +107,10 @@ class Loop:
                 self._run(places)
                 for key in self._heap:
                     places[key & PLACE_MASK].due = key >> PLACE_BITS
+
+    def _due(self) -> int:
+        """Return when the tick that is under way was due."""
+        return self._heap[0] >> PLACE_BITS
 
     def _ordered(self) -> list[Task]:
         return sorted(self.tasks, key=lambda task: task.order)
@@ -190,6 +196,8 @@ class Loop:
     def tick_once(self) -> None:
         """Tick every task once, now, in order, on the calling thread."""
         for task in self._ordered():
+            if task.guard is not None:
+                task.guard.due_from(None)
             if not self.stopping:
                 self._tick(task)
 

@@ -14,10 +14,11 @@ from horus.scheduler.clock import Clock, SimClock
 from horus.scheduler.events import EventLoop
 from horus.scheduler.failures import Failures, none_hint
 from horus.scheduler.loop import Loop
+from horus.scheduler.misses import Misses
 from horus.scheduler.signals import StopSignals
 from horus.scheduler.stopping import make_safe, strip_traceback
 from horus.scheduler.task import Task
-from horus.scheduler.worker import Job, Worker
+from horus.scheduler.worker import SLICE, Job, Worker
 
 __all__ = ["Run"]
 
@@ -31,13 +32,14 @@ class Run:
     """Starts nodes, ticks them, and stops them in order whatever happens."""
 
     def __init__(self, nodes: Iterable[tuple[Node, int]], clock: Clock, spin_ns: int) -> None:
-        self._clock = clock
+        self.clock = clock
         self._using = ExitStack()
         if isinstance(clock, SimClock):  # the stamps of this process follow it
             self._using.enter_context(clock)
         self._spin_ns = spin_ns
         self._failures = Failures(clock, self._crash)
         self._signals = StopSignals(self.stop)
+        self._misses = Misses(self, self._signals)
         self._tasks: dict[str, Task] = {}  # in the order of adding
         self._loop = self._new_loop()
         for node, order in nodes:
@@ -47,15 +49,18 @@ class Run:
         self._loops: dict[str, Loop] = {}
         self._ticking: dict[str, Job] = {}
         self._failure: BaseException | None = None
+        self._left: set[str] = set()  # nodes whose shutdown hangs on their own thread
+        self.end_ns: int | None = None
         self.stopping = False
 
     def _new_loop(self, task: Task | None = None) -> Loop:
         kind = EventLoop if task is not None and task.events is not None else Loop
-        return kind(self._clock, self._failures.failed, self._spin_ns)
+        return kind(self.clock, self._failures.failed, self._spin_ns)
 
     def add(self, node: Node, order: int) -> None:
         """Take in a node; it starts at the next `to_the_end` or `step`."""
         self._tasks[node.name] = task = Task(node, order)
+        task.limit(self._misses.missed, self.clock.monotonic_ns)
         if task.events is not None and not isinstance(self._loop, EventLoop):
             self._loop = self._new_loop(task)
 
@@ -70,6 +75,7 @@ class Run:
         switch_interval = sys.getswitchinterval()
         try:
             with self._signals as signals:
+                self._misses.watch(self._tasks.values())
                 try:
                     try:
                         signals.interruptible = True
@@ -82,6 +88,7 @@ class Run:
                     self._note(error)
                 return self.end()
         finally:
+            self._misses.close()
             sys.setswitchinterval(switch_interval)
 
     def step(self) -> bool:
@@ -103,7 +110,7 @@ class Run:
             self._start(threads=False)
             if not self.stopping:
                 self._loop.tasks = list(self._tasks.values())
-                begin = self._clock.monotonic_ns()
+                begin = self.clock.monotonic_ns()
                 self._loop.run(begin, begin + round(seconds * 1e9), anew=False)
                 self._loop.stopping = self.stopping
         except BaseException as error:
@@ -125,7 +132,7 @@ class Run:
                 except Exception as error:
                     self._failures.failed(task, error)
                 else:
-                    task.started(self._clock.monotonic_ns)
+                    task.started(self.clock.monotonic_ns)
 
     def _call(self, name: str, function: Callable[[], object]) -> None:
         """Call on the node's own thread, if it has one, and wait for the end."""
@@ -135,12 +142,27 @@ class Run:
         else:
             worker.submit(function).result()
 
+    def _bounded(self, name: str, task: Task) -> None:
+        """Run a shutdown; one on another thread is left when the node's watchdog says so."""
+        worker, guard = self._workers.get(name), task.guard
+        if worker is None or guard is None or not guard.limits.watchdog_ns:
+            self._call(name, task.shut_down)
+            return
+        job = worker.submit(task.shut_down)
+        while not job.done.wait(SLICE):
+            if guard.hanging:
+                self._left.add(name)
+                task.node.log_error("its shutdown is left; the stop goes on")
+                return
+        job.result()
+
     def _tick(self, duration: float | None) -> None:
         """Tick all nodes until something says stop."""
         if self.stopping or not any(t.initialised or t.call for t in self._tasks.values()):
             return  # no node is left to run
-        begin = self._clock.monotonic_ns()
+        begin = self.clock.monotonic_ns()
         end = None if duration is None else begin + int(duration * 1e9)
+        self.end_ns = end
         if self._workers:
             sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL))
         mine = [t for name, t in self._tasks.items() if name not in self._workers]
@@ -164,6 +186,25 @@ class Run:
             self._note(error)
             self.stop()
 
+    def make_all_safe(self, task: Task) -> None:
+        """Make every actuator safe in the middle of a run, and call the own `safe` of a node."""
+        if isinstance(self.clock, SimClock):
+            for other in self._tasks.values():
+                other.make_safe()
+        else:
+            make_safe(list(self._tasks.values()), {})
+        if not task.node.is_actuator:
+            task.make_safe(always=True)
+
+    def is_apart(self, task: Task) -> bool:
+        """Return whether a node has a thread of its own."""
+        return task.node.name in self._workers
+
+    def fail(self, error: BaseException) -> None:
+        """End the run in order and let it raise this."""
+        self._note(error)
+        self.stop()
+
     # failing ----------------------------------------------------------------------------------
 
     def _crash(self, task: Task, error: BaseException, where: str) -> None:
@@ -176,7 +217,8 @@ class Run:
 
     def _note(self, error: BaseException) -> None:
         """Keep what the run will raise; the KeyboardInterrupt of a signal is not a failure."""
-        if isinstance(error, KeyboardInterrupt) and self._signals.received:
+        if isinstance(error, KeyboardInterrupt) and (self._signals.received or self._signals.left):
+            self._signals.left = False
             return
         if self._failure is None:
             self._failure = error.with_traceback(strip_traceback(error.__traceback__))
@@ -200,7 +242,7 @@ class Run:
         for task in self._tasks.values():
             if task.initialised and task.node.info.state is not NodeState.CRASHED:
                 task.node.info._state = NodeState.STOPPING
-        if isinstance(self._clock, SimClock):  # in order, so that a run repeats exactly
+        if isinstance(self.clock, SimClock):  # in order, so that a run repeats exactly
             for task in self._tasks.values():
                 task.make_safe()
             late = []
@@ -211,7 +253,7 @@ class Run:
         for name, task in reversed(self._tasks.items()):
             self._shut_down(name, task)
         for name, task in self._tasks.items():
-            if name not in self._stuck():
+            if name not in self._stuck() and name not in self._left:
                 task.close()
         for worker in self._workers.values():
             worker.close()
@@ -245,12 +287,14 @@ class Run:
             try:
                 signals.interruptible = True
                 if task.initialised:  # or its thread may still be in init
-                    self._call(name, task.shut_down)
+                    self._bounded(name, task)
             finally:
                 signals.interruptible = False
         except BaseException as error:
             signals.interruptible = False
-            if isinstance(error, KeyboardInterrupt) and signals.received:
+            if isinstance(error, KeyboardInterrupt) and signals.left:
+                task.node.log_error("its shutdown is left; the stop goes on")
+            elif isinstance(error, KeyboardInterrupt) and signals.received:
                 task.node.log_warning("shutdown interrupted by a second signal")
             self._note(error)
         info._stopped()

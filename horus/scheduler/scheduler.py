@@ -129,7 +129,7 @@ class Scheduler:
             self._run.set_rate(name, hertz)
 
     def get_node_stats(self, name: str) -> dict[str, Any]:
-        """Return a node's metrics and its name, state, rate, order, overruns, restarts, drops."""
+        """Return a node's metrics and its name, state, rate, order, overruns, restarts, ..."""
         node, order = self._node(name)
         return {
             "name": name,
@@ -137,6 +137,9 @@ class Scheduler:
             "rate_hz": node.rate,
             "order": order,
             "overruns": node.info.overruns(),
+            "over_budget": node.info.over_budget(),
+            "deadline_misses": node.info.deadline_misses(),
+            "hangs": node.info.hangs(),
             "restarts": node.info.restarts(),
             "uptime_s": node.info.get_uptime(),
             "last_error": node.info.last_error(),

@@ -29,6 +29,9 @@ class StopSignals:
         self._stop = stop
         self._before: dict[int, Any] = {}
         self._first: float | None = None
+        self._leave: Callable[[], bool] | None = None
+        #: Whether `interrupt` has raised KeyboardInterrupt.
+        self.left = False
         self.interruptible = False
         self.patient = False  # a first signal interrupts nothing: the stop is under way already
 
@@ -37,7 +40,24 @@ class StopSignals:
         """Return whether a signal has come."""
         return self._first is not None
 
+    def interrupt(self, still: Callable[[], bool]) -> bool:
+        """Leave the user code that blocks the main thread; from another thread.
+
+        ``still`` is asked there whether it is still so. False: it cannot be done here.
+        """
+        if not self._before:
+            return False
+        self._leave = still
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        return True
+
     def _received(self, _signum: int, _frame: FrameType | None) -> None:
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            if self.interruptible and leave():
+                self.left = True
+                raise KeyboardInterrupt
+            return
         now = monotonic()
         if self._first is None:
             self._first = now

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from horus.clock import now_ns
 from horus.errors import HorusError
 from horus.node.info import NodeState
+from horus.scheduler.guard import Guard, Missed
 from horus.scheduler.watch import Watch
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Task:
         "carry",
         "due",
         "events",
+        "guard",
         "initialised",
         "last_failure",
         "node",
@@ -43,6 +45,7 @@ class Task:
         "step",
         "streak",
         "target",
+        "tick",
         "warned",
         "whole",
     )
@@ -52,6 +55,9 @@ class Task:
         self.order = order
         self.warned = False  # that it is too slow for its rate
         self.call: Callable[[Any], object] | None = None  # None: nothing to tick (any more)
+        #: What `call` is while the node runs; a guard if its time is limited.
+        self.tick: Callable[[Any], object] | None = node._node_calls.tick
+        self.guard: Guard | None = None
         self.target = node.info  # where the loop counts
         self.due = 0  # ns: the next tick; while a loop runs, that is in the loop's heap
         self.put_off = 0  # ns: when the next tick is due instead, if not 0
@@ -63,6 +69,13 @@ class Task:
         self.restarts = 0  # in a row
         self.streak = 0  # failed ticks in a row
         self.last_failure = -1  # number of the last failed tick
+
+    def limit(self, missed: Missed, now: Callable[[], int]) -> None:
+        """Let the node's limits of time be minded."""
+        limits = self.node._node_limits
+        if limits is not None:
+            self.guard = guard = Guard(self, limits, self.tick, missed, now)
+            self.tick = None if self.tick is None else guard
 
     # the grid ---------------------------------------------------------------------------------
 
@@ -117,15 +130,15 @@ class Task:
     def started(self, now: Callable[[], int]) -> None:
         """Let the node run from now on."""
         node = self.node
-        self.call = node._node_calls.tick
+        self.call = self.tick
         self.target = node.info
         self.started_ns = now()
         node._node_since = now_ns()
         node.info._started(now)
 
-    def make_safe(self) -> None:
-        """Call an actuator's ``safe``; what it raises is logged."""
-        if self.node.is_actuator:
+    def make_safe(self, *, always: bool = False) -> None:
+        """Call an actuator's ``safe``, or always that of a node; what it raises is logged."""
+        if self.node.is_actuator or always:
             try:
                 self.node.safe()
             except HorusError as error:  # it says what was wrong, to which device
@@ -140,7 +153,10 @@ class Task:
             self.initialised = False
             if shutdown is not None:
                 try:
-                    shutdown(self.node)
+                    if self.guard is None:
+                        shutdown(self.node)
+                    else:
+                        self.guard.around("shutdown", shutdown, self.node)
                 except Exception as error:
                     self.log_error("shutdown raised", error)
 
