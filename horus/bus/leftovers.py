@@ -110,7 +110,9 @@ class CleanReport:
         return len(self.sessions) + len(self.topics) + len(self.rings) + len(self.semaphores)
 
 
-def clean_topics(topics: Path, report: CleanReport, *, force: bool = False) -> None:
+def clean_topics(
+    topics: Path, report: CleanReport, *, force: bool = False, at_once: bool = False
+) -> None:
     """Remove the topics and rings of dead processes from one topics folder."""
     if not topics.is_dir():
         return
@@ -119,7 +121,7 @@ def clean_topics(topics: Path, report: CleanReport, *, force: bool = False) -> N
             name = folder.name.replace("~", "/")
             before = {ring.path for ring in rings.ring_files(folder)}
             try:
-                gone = not force and tidy(Control.open(folder), at_once=True)
+                gone = not force and tidy(Control.open(folder), at_once=at_once)
             except CorruptTopicError:
                 gone = not any(rings.ring_owner_alive(path) for path in before)
             if force or gone:
@@ -155,10 +157,12 @@ def _clean_locks(folder: Path) -> None:
                 os.close(fd)
 
 
-def clean(*, force: bool = False) -> CleanReport:
+def clean(*, force: bool = False, at_once: bool = False) -> CleanReport:
     """Remove what dead processes left: sessions, topics, rings, semaphores.
 
     What a living process uses stays, unless ``force`` is set: it removes all under the root.
+    Unless ``at_once``, a ring stays for a while where somebody reads: who has not looked yet still
+    gets its messages, as after each close.
     """
     report = CleanReport()
     base = session.root()
@@ -176,7 +180,7 @@ def clean(*, force: bool = False) -> CleanReport:
         else:
             shutil.rmtree(path, ignore_errors=True)
             report.sessions.append(path.name)
-    clean_topics(base / "topics", report, force=force)
+    clean_topics(base / "topics", report, force=force, at_once=at_once)
     waiting.clean_semaphores(report.semaphores)
     _clean_locks(base / CLAIMS)
     for folder in (sessions, base / CLAIMS, base):

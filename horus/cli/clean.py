@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> int:
     if armed:
         print("horus clean: nothing was removed", file=sys.stderr)
         return 1
-    report = leftovers.clean(force=args.force)
+    report = leftovers.clean(force=args.force, at_once=True)
     for what, names in (
         ("session", report.sessions),
         ("topic", report.topics),

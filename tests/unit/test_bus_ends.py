@@ -40,6 +40,19 @@ def test_ends_of_a_killed_process_are_not_counted():
     }
 
 
+def test_messages_of_a_killed_publisher_are_read_although_another_process_has_started_meanwhile():
+    reader = Subscriber("a")
+    code = (
+        "import os\nfrom horus.bus import Publisher\npublisher = Publisher('a')\n"
+        "publisher.send('last words')\nos.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], timeout=60)
+    other = "from horus.bus import Publisher\nPublisher('b').close()\nPublisher('a').close()\n"
+    subprocess.run([sys.executable, "-c", other], timeout=60, check=True)
+    assert reader.recv() == "last words"
+    reader.close()
+
+
 def test_damaged_topics_are_passed_over_and_left_as_they_are():
     reader = Subscriber("fine")
     topics = session.topics_dir()

@@ -1,0 +1,100 @@
+"""The long forms of the proofs: ``python -m tests.proof COMMAND``; CI runs short forms as tests."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.proof.crews import CORES
+
+
+def say(text: str) -> None:
+    print(f"  {text}", flush=True)
+
+
+def model(args: argparse.Namespace) -> int:
+    """Try the protocol exhaustively, each part also without each of its barriers."""
+    from tests.proof.machine import Wrong
+    from tests.proof.protocol import PARTS
+
+    missed = 0
+    for name, part in PARTS.items():
+        for size in [(), part.larger] if part.larger else [()]:
+            print(f"{name} {size or ''}: {part.world('', *size).search()} states, all well")
+        for need in part.needs:
+            try:
+                part.world(need).search()
+                missed += 1
+                say(f"without {need}: NOT NOTICED")
+            except Wrong as wrong:
+                say(f"without {need}: {wrong}")
+        for spare in part.spares:
+            say(f"without {spare}: {part.world(spare).search()} states, all well")
+    return 1 if missed else 0
+
+
+def chaos(args: argparse.Namespace) -> int:
+    """Kill publishers, readers, and supervisors and drivers of simulated robots."""
+    from tests.proof.chaos import chaos as kill
+    from tests.proof.robots import kill_robots
+
+    print(f"seed {args.seed}")
+    report = kill(args.kills, args.seed, say)
+    print(report.line())
+    print(*report.faults, sep="\n")
+    if args.robots:
+        killed = kill_robots(args.robots, args.seed, say)
+        print(f"{args.robots} robots, {killed} of their processes killed: every motor came to rest")
+    return 0 if report.good() else 1
+
+
+def reads(args: argparse.Namespace) -> int:
+    """Read under racing writers, in a process for each core."""
+    if args.core:
+        from tests.proof.reads import count_reads
+
+        print(count_reads(args.reads, args.core, args.writers, say), flush=True)
+        return 0
+    command = [sys.executable, "-m", "tests.proof", *sys.argv[1:], "--core"]
+    return max(
+        subprocess.run([*command, core], env=os.environ | {"HORUS_CORE": core}).returncode
+        for core in CORES
+    )
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.proof", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(function: Any, **options: Any) -> None:
+        one = commands.add_parser(function.__name__, help=function.__doc__)
+        one.set_defaults(function=function)
+        for name, default in options.items():
+            one.add_argument(f"--{name}", type=type(default), default=default, help=f"({default})")
+
+    command(model)
+    command(chaos, kills=1000, robots=20, seed=int(time.time()))
+    command(reads, reads=10_000_000, writers=2, core="")
+    return parser
+
+
+def main() -> int:
+    args = arguments().parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="horus-proof-", dir="/dev/shm"))
+    os.environ["HORUS_SHM_DIR"] = str(folder)
+    os.environ.pop("HORUS_SESSION_ID", None)
+    try:
+        return int(args.function(args))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
