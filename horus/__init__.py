@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from horus.errors import (
+    ComputeError,
     ConfigError,
     CorruptTopicError,
     DeadlineError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ComputeError",
     "ConfigError",
     "CorruptTopicError",
     "DeadlineError",

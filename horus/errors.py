@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 __all__ = [
+    "ComputeError",
     "ConfigError",
     "CoreError",
     "CorruptTopicError",
@@ -66,6 +67,10 @@ class SharedMemoryError(TopicError, OSError):
 
     def __str__(self) -> str:  # OSError would put its number before the text
         return str(self.args[-1]) if self.args else ""
+
+
+class ComputeError(HorusError, RuntimeError):
+    """A function given to ``node.compute`` could not be run, or its process died."""
 
 
 class DeadlineError(HorusError, TimeoutError):

@@ -23,10 +23,12 @@ _CALLS = {
 class Callbacks:
     """The four functions of a node, ready to be called; None stays None."""
 
-    __slots__ = ("_loop", "init", "on_error", "shutdown", "tick")
+    __slots__ = ("_loop", "init", "is_async", "on_error", "shutdown", "tick")
 
     def __init__(self, node: str, tick: Any, init: Any, shutdown: Any, on_error: Any) -> None:
         self._loop: AbstractEventLoop | None = None
+        #: Whether tick is ``async def``.
+        self.is_async = tick is not None and _is_async(tick)
         self.tick: Callable[[Any], object] | None = self._ready(node, "tick", tick, 1)
         self.init: Callable[[Any], object] | None = self._ready(node, "init", init, 1)
         self.shutdown: Callable[[Any], object] | None = self._ready(node, "shutdown", shutdown, 1)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from horus.clock import now_ns, wall_time
+from horus.errors import ComputeError
 from horus.node import options
 from horus.node.callbacks import Callbacks
 from horus.node.ends import Ends
 from horus.node.info import NodeInfo
-from horus.node.options import FailurePolicy, On, OnMiss
+from horus.node.options import Compute, FailurePolicy, On, OnMiss
 from horus.node.pubsub import Pub, Pubs, Sub, Subs, declared
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FailurePolicy", "Node"]
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _N = TypeVar("_N", bound="Node")  # a subclass's functions take that subclass
 
 
@@ -40,6 +43,10 @@ class Node:
             while it ran. A ``rate`` is then a heartbeat: after so long without a tick it ticks
             without a message, which is how silence is noticed.
         thread: give the node a thread of its own, because its tick blocks.
+        compute: ``"thread"``: tick is heavy and runs on a thread of a pool, which computes on no
+            more than all cores at once. ``"process"``: the same, and what tick gives to `compute`
+            runs in a process of the node's own, on another core. The next tick comes when the last
+            one has its result.
         order: which of several nodes due together goes first: the lower one.
         failure_policy: what an exception without ``on_error`` does. ``"fatal"``: the run ends and
             raises it. ``"restart"``: shutdown, a pause (``restart_delay`` seconds, doubled each
@@ -80,6 +87,7 @@ class Node:
         *,
         on: On = None,
         thread: bool = False,
+        compute: Compute | None = None,
         order: int = 100,
         failure_policy: FailurePolicy = "fatal",
         max_restarts: int = 5,
@@ -106,6 +114,9 @@ class Node:
         #: True while it does what takes its time, such as opening a device: no tick is missed then.
         self._node_excused = False
         self._node_calls = Callbacks(name, tick, init, shutdown, on_error)
+        self._node_computes = options.checked_kind(name, compute, self.thread, self._node_calls)
+        #: Runs a function in the node's process, while there is one.
+        self._node_child: Callable[..., Any] | None = None
         self._node_info = NodeInfo(name, self.log_error)
         self._node_log: logging.Logger | None = None
         self._node_host: Scheduler | None = None  # that it was added to
@@ -222,6 +233,25 @@ class Node:
                 f"node {self.name!r}: send(topic, message) takes the topic's name first, "
                 f"got {topic!r}"
             ) from error
+
+    def compute(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Run a heavy function where ``compute=`` says, wait for its result and return it.
+
+        In a process, the function must be one of a module's top level, and what it takes and
+        returns must be such that pickle takes it; the file that defines it is imported there.
+        Without threads (`Scheduler.tick_once`, `Scheduler.advance`, `SimClock`) it runs in place.
+
+        Raises:
+            ComputeError: it could not be sent there, or the process died.
+            Exception: what the function raised, with its traceback from there as the cause.
+
+        """
+        if self._node_computes is None:
+            raise ComputeError(
+                f"node {self.name!r} has no compute=; give it compute='process' or compute='thread'"
+            )
+        child = self._node_child
+        return function(*args, **kwargs) if child is None else child(function, args, kwargs)
 
     # topics -----------------------------------------------------------------------------------
 

@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from horus.errors import UndeclaredTopicError, did_you_mean
+from horus.node.callbacks import Callbacks
 from horus.node.pubsub import Sub
 
-__all__ = ["FailurePolicy", "Limits", "On", "OnMiss"]
+__all__ = ["Compute", "FailurePolicy", "Limits", "On", "OnMiss"]
 
 FailurePolicy = Literal["fatal", "restart", "skip", "ignore"]
+Compute = Literal["thread", "process"]
 OnMiss = Literal["warn", "skip", "safe", "stop"]
 On = str | Sub | Iterable[str | Sub] | None
 
 #: Hz, of a node that is given none; told from a 30.0 that was given by being this very object.
 DEFAULT_RATE = float("30")
 _POLICIES = ("fatal", "restart", "skip", "ignore")
+_COMPUTE = ("thread", "process")
 _ON_MISS = ("warn", "skip", "safe", "stop")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-/]{0,63}")
 _RATES = (1e-6, 1e6)  # Hz: once in 11 days, and more than Python can do
@@ -91,6 +94,30 @@ def checked_on(name: str, on: object, subs: dict[str, Sub]) -> tuple[str, ...]:
     if not topics:
         raise ValueError(f"node {name!r}: on is empty; name the topic whose messages call tick")
     return tuple(topics)
+
+
+def checked_kind(name: str, compute: object, thread: bool, calls: Callbacks) -> Compute | None:
+    """Return where a node computes; what makes no sense together is refused."""
+    if compute is None:
+        return None
+    if compute not in _COMPUTE:
+        raise ValueError(
+            f"node {name!r}: compute {compute!r} is none of "
+            f"{', '.join(_COMPUTE)}{did_you_mean(str(compute), _COMPUTE)}"
+        )
+    if thread:
+        raise ValueError(
+            f"node {name!r}: thread=True and compute={compute!r} are two kinds of thread; leave "
+            "thread away"
+        )
+    if calls.tick is None:
+        raise ValueError(f"node {name!r}: compute={compute!r} without a tick; give tick=...")
+    if calls.is_async:
+        raise ValueError(
+            f"node {name!r}: compute={compute!r} with an async tick; make it a plain function, or "
+            "leave compute away and await asyncio.to_thread(...) in it"
+        )
+    return compute  # type: ignore[return-value]
 
 
 def checked_policy(name: str, policy: object, restarts: object, delay: object) -> FailurePolicy:

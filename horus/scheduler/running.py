@@ -11,12 +11,13 @@ from time import monotonic
 from horus.node import Node
 from horus.node.info import NodeState, describe
 from horus.scheduler.clock import Clock, SimClock
+from horus.scheduler.compute import Child, Slots
 from horus.scheduler.events import EventLoop
 from horus.scheduler.failures import Failures, none_hint
 from horus.scheduler.loop import Loop
 from horus.scheduler.misses import Misses
 from horus.scheduler.signals import StopSignals
-from horus.scheduler.stopping import make_safe, strip_traceback
+from horus.scheduler.stopping import TICK_TIME, make_safe, strip_traceback
 from horus.scheduler.task import Task
 from horus.scheduler.worker import SLICE, Job, Worker
 
@@ -49,6 +50,8 @@ class Run:
         self._loops: dict[str, Loop] = {}
         self._ticking: dict[str, Job] = {}
         self._failure: BaseException | None = None
+        self._children: dict[str, Child] = {}  # where nodes with compute="process" compute
+        self._slots = Slots()
         self._left: set[str] = set()  # nodes whose shutdown hangs on their own thread
         self.end_ns: int | None = None
         self.stopping = False
@@ -79,7 +82,7 @@ class Run:
                 try:
                     try:
                         signals.interruptible = True
-                        self._start(threads=True)
+                        self._start(threads=not isinstance(self.clock, SimClock))
                         self._tick(duration)
                     finally:
                         signals.interruptible = False
@@ -124,8 +127,8 @@ class Run:
         for name, task in self._tasks.items():
             if self.stopping:
                 return
-            if threads and task.node.thread:
-                self._workers[name] = Worker(f"horus-{name}")
+            if threads:
+                self._give_thread(name, task)
             if not task.initialised and task.call is None:
                 try:
                     self._call(name, task.initialise)
@@ -133,6 +136,21 @@ class Run:
                     self._failures.failed(task, error)
                 else:
                     task.started(self.clock.monotonic_ns)
+
+    def _give_thread(self, name: str, task: Task) -> None:
+        """Give a node the thread, and the process, that it asks for."""
+        node = task.node
+        if node.thread or node._node_computes:
+            self._workers[name] = Worker(f"horus-{name}")
+        if node._node_computes == "process":
+            self._children[name] = child = Child(name)
+            child.start()
+            node._node_child = child.call
+        if node._node_computes and task.tick is not None:
+            pooled = self._slots.around(task.tick)
+            if task.call is task.tick:  # it has been stepped before
+                task.call = pooled
+            task.tick = pooled
 
     def _call(self, name: str, function: Callable[[], object]) -> None:
         """Call on the node's own thread, if it has one, and wait for the end."""
@@ -268,6 +286,13 @@ class Run:
 
     def _join(self) -> None:
         """Wait for the ticks on other threads, but not for ever."""
+        for name in self._stuck():
+            if name in self._children:  # what it computes, nobody needs any more
+                self._ticking[name].done.wait(TICK_TIME)
+                self._loops[name].abandon()
+        for name, child in self._children.items():
+            child.close()
+            self._tasks[name].node._node_child = None
         deadline = monotonic() + THREAD_STOP
         for name in self._stuck():
             self._ticking[name].done.wait(max(0.0, deadline - monotonic()))

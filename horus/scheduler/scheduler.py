@@ -11,6 +11,7 @@ from horus.errors import did_you_mean
 from horus.node.node import Node
 from horus.node.options import checked_rate
 from horus.scheduler.clock import Clock, SystemClock
+from horus.scheduler.compute import importing_main
 from horus.scheduler.running import Run
 
 __all__ = ["Scheduler", "collecting", "run"]
@@ -101,7 +102,8 @@ class Scheduler:
                 node._node_rate = hertz
             if not logging:
                 node.logger.setLevel("WARNING")
-            node.open_topics()
+            if not importing_main():
+                node.open_topics()
             node._node_host = self
             order = node.order if priority is None else priority
             self._orders[node.name] = (node, order)
@@ -170,6 +172,8 @@ class Scheduler:
             raise ValueError(f"run: duration is {duration!r}; it is seconds, 0 or more")
         if _collected is not None:
             _collected.extend(self._orders.values())
+            return
+        if importing_main():
             return
         from horus.logs import ensure_visible, logger
 
