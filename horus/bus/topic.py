@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from horus.bus import remap
 from horus.bus.publisher import Publisher
 from horus.bus.subscriber import Subscriber
 from horus.clock import now_ns as monotonic_ns
@@ -39,6 +40,8 @@ class Topic:
     def __init__(
         self, name: str, type: type | None = None, *, depth: int = 16, latch: bool = False
     ) -> None:
+        if names := remap.current():
+            name = names.get(name, name)
         self._subscriber = Subscriber(name, type, depth=depth, latch=latch)
         self._publisher: Publisher | None = None
         self.name = self._subscriber.name

@@ -16,6 +16,7 @@ examples:
   horus run "nodes/*.py" "nodes/*.rs"    Python and single-file Rust together
   horus run                              what the horus.yaml in this folder says
   horus run --mock examples/rover        what another folder's says, on simulated devices
+  horus run camera.py --args "--device 0" --remap image:=left/image --restart on-failure
 
 A driver's process that gives no sign of life for 1 s while it holds armed devices is killed, and
 its devices are made safe; HORUS_HANG_LIMIT=SECONDS changes that (0.1 to 3600).
@@ -33,6 +34,25 @@ def seconds(text: str) -> float:
     return value
 
 
+def _words(text: str) -> tuple[str, ...]:
+    import shlex
+
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+
+
+def _remapping(text: str) -> tuple[str, str]:
+    from horus.bus import remap
+    from horus.errors import TopicNameError
+
+    try:
+        return remap.parse(text)
+    except TopicNameError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `horus run`."""
     parser.epilog = _EXAMPLES
@@ -44,6 +64,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--mock", action="store_true", help="simulate every device instead of using real hardware"
+    )
+    parser.add_argument(
+        "--args",
+        type=_words,
+        default=(),
+        metavar="TEXT",
+        help='arguments of the node files, as a shell splits them: --args "--gain 2"',
+    )
+    parser.add_argument(
+        "--remap",
+        action="append",
+        type=_remapping,
+        default=[],
+        metavar="NAME:=OTHER",
+        help="another name for a topic of the node files; may be given several times",
+    )
+    parser.add_argument(
+        "--restart",
+        choices=("never", "on-failure", "always"),
+        default="never",
+        help="start node files again, up to 5 times in a row, when they fail or whenever they end",
     )
     parser.add_argument(
         "--fail-fast", action="store_true", help="end the run when one process fails"
@@ -62,6 +103,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run what was named; return the exit status of the run."""
+    from horus.launch import Launch
     from horus.runtime.run import find_job, run
     from horus.runtime.supervisor import Options
 
@@ -70,7 +112,8 @@ def main(args: argparse.Namespace) -> int:
         grace=args.grace, fail_fast=args.fail_fast, duration=args.duration, colour=colour
     )
     try:
-        job = find_job(args.what, mock=args.mock)
+        launch = Launch(args=args.args, remap=dict(args.remap), restart=args.restart)
+        job = find_job(args.what, mock=args.mock, launch=launch)
         early.over()
         status = run(job, options)
     except KeyboardInterrupt:  # later on the supervisor answers it

@@ -3,7 +3,7 @@
 The schema::
 
     name: rover                 # a word
-    nodes: ["nodes/*.py"]       # patterns, relative to this file
+    nodes: ["nodes/*.py"]       # patterns, relative to this file; `nodefiles` has more
     buses:
       can0: {use: socketcan, channel: can0, bitrate: 500000}      # use: and that bus's options
     hardware:
@@ -31,10 +31,11 @@ from horus.hal.driver import Driver
 from horus.hal.playback import play_faults
 from horus.hardware import conflicts, estop
 from horus.hardware.mount import mountable
-from horus.hardware.patterns import PatternError, matches
+from horus.hardware.nodefiles import RESTART_KEYS, check_order, node_entries, restart_of
 from horus.hardware.slew import ramp_of, rampable
 from horus.hardware.topics import lacking
 from horus.hardware.yamltree import Faults, Tree, as_number, read
+from horus.launch import AS_IT_IS, Launch, NodeEntry
 from horus.plugins import PluginError, buses, drivers, troubles
 
 FILE_NAME = "horus.yaml"
@@ -62,6 +63,8 @@ class BusEntry:
     backend: Backend
     config: BusConfig
     line: int
+    #: Whether the process that looks after it is started again.
+    launch: Launch = AS_IT_IS
 
     @property
     def resource(self) -> str:
@@ -112,9 +115,14 @@ class RobotConfig:
 
     name: str
     path: Path
-    nodes: tuple[Path, ...]
+    entries: tuple[NodeEntry, ...]
     buses: Mapping[str, BusEntry]
     hardware: Mapping[str, DeviceEntry]
+
+    @property
+    def nodes(self) -> tuple[Path, ...]:
+        """Return the node files, each once."""
+        return tuple(dict.fromkeys(entry.path for entry in self.entries))
 
     def devices_on(self, bus: str) -> list[DeviceEntry]:
         """Return the devices of one bus, in the order of the file."""
@@ -173,13 +181,17 @@ class _Reader:
                 near = did_you_mean(key, _KEYS).replace("'", "")
                 self.faults.add(line, f"{key}: unknown{near or '; known: ' + ', '.join(_KEYS)}")
         name = self.name_of(tree)
-        nodes = self.nodes(tree.items.get("nodes"))
+        nodes = node_entries(self.path.parent, tree.items.get("nodes"), self.faults)
         buses = {n: self.bus(n, item) for n, item in self.section(tree, "buses")}
         devices = [self.device(n, item, buses) for n, item in self.section(tree, "hardware")]
         hardware = {device.name: device for device in devices if device is not None}
         known = {n: entry for n, entry in buses.items() if entry is not None}
         conflicts.find(self.faults, tree, known, hardware)
-        return RobotConfig(name, self.path, nodes, known, hardware)
+        robot = RobotConfig(name, self.path, nodes, known, hardware)
+        processes = {bus.name: bus.line for bus in robot.roots()}
+        processes |= {entry.name or entry.path.stem: entry.line for entry in nodes}
+        check_order(nodes, processes, self.faults)
+        return robot
 
     def name_of(self, tree: Tree) -> str:
         item = tree.items.get("name")
@@ -193,25 +205,6 @@ class _Reader:
             text = "name: must be one word of letters, digits, _ and -, at most 64, not "
             self.faults.add(item.line, text + shown(name))
         return name
-
-    def nodes(self, item: Tree | None) -> tuple[Path, ...]:
-        if item is None or item.value is None:
-            return ()
-        patterns = [item.value] if isinstance(item.value, str) else item.value
-        if not isinstance(patterns, list):
-            self.faults.add(item.line, 'nodes: must be patterns of files, such as ["nodes/*.py"]')
-            return ()
-        found: dict[Path, None] = {}
-        for number, pattern in enumerate(patterns, 1):
-            if not isinstance(pattern, str):
-                text = f'nodes: item {number} must be a pattern, such as "nodes/*.py", not '
-                self.faults.add(item.line, text + shown(pattern))
-                continue
-            try:
-                found.update(dict.fromkeys(matches(self.path.parent, pattern)))
-            except PatternError as error:
-                self.faults.add(item.line, f"nodes: {error}")
-        return tuple(found)
 
     def section(self, tree: Tree, key: str) -> list[tuple[str, Tree]]:
         """Return the named mappings of ``buses`` or ``hardware``; others are faults."""
@@ -269,8 +262,9 @@ class _Reader:
             self.faults.add(line, f"{place}.use: {error}")
             return None
         self.kinds[name] = kind.kind
-        config = self.options(place, item, kind.config_type, skip=("use",))
-        return BusEntry(name, use, kind, config, item.line) if config is not None else None
+        config = self.options(place, item, kind.config_type, skip=("use", *RESTART_KEYS))
+        launch = restart_of(place, item, self.faults)
+        return BusEntry(name, use, kind, config, item.line, launch) if config is not None else None
 
     def device(
         self, name: str, item: Tree, buses: Mapping[str, BusEntry | None]

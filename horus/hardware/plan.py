@@ -8,6 +8,7 @@ from typing import Literal
 
 from horus.errors import ConfigError
 from horus.hardware.config import RobotConfig
+from horus.launch import AS_IT_IS, Launch
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class ProcessPlan:
     name: str
     argv: tuple[str, ...]
     kind: Literal["driver", "twin"]
+    launch: Launch = AS_IT_IS
 
     @property
     def module(self) -> str:
@@ -53,7 +55,7 @@ def processes(config: RobotConfig, mock: bool = False) -> list[ProcessPlan]:
             argv = (sys.executable, "-m", "horus.hardware.twins", *about)
             twins.append(ProcessPlan(f"{bus.name}.sim", argv, "twin"))
         argv = (sys.executable, "-m", "horus.hardware.worker", *about)
-        workers.append(ProcessPlan(bus.name, argv + ("--mock",) * mock, "driver"))
+        workers.append(ProcessPlan(bus.name, argv + ("--mock",) * mock, "driver", bus.launch))
     return twins + workers
 
 

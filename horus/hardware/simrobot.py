@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from horus.bus import Publisher, Subscriber, session
+from horus.bus import Publisher, Subscriber, remap, session
 from horus.errors import HorusError, did_you_mean
 from horus.hal.driver import marked
 from horus.hal.sim import Sim
@@ -175,9 +175,12 @@ class SimRobot:
 
     def _own(self, nodes: bool | Iterable[Node]) -> list[tuple[Node, int]]:
         if isinstance(nodes, bool):
-            return [
-                pair for path in self.config.nodes for pair in nodes_of(path, self.clock) if nodes
-            ]
+            found = []
+            for entry in self.config.entries if nodes else ():
+                launch = entry.launch
+                with remap.using(launch.remap):
+                    found += nodes_of(entry.path, self.clock, args=launch.args, env=launch.env)
+            return found
         return [(node, node.order) for node in nodes]
 
     def _pause(self, seconds: float) -> None:

@@ -22,6 +22,9 @@ MOST_TEXT = 4_096
 MOST_FAULT_TEXT = 1_000
 
 
+_LIST = "tag:yaml.org,2002:seq"
+
+
 class TooMuchError(Exception):
     """The file is beyond one of the limits."""
 
@@ -33,13 +36,15 @@ class TooMuchError(Exception):
 
 @dataclass
 class Tree:
-    """A value from a YAML file; a mapping's values are trees again."""
+    """A value from a YAML file; a mapping's values and a list's elements are trees again."""
 
     value: object
     line: int
     #: Of a mapping: the trees by key, and the line of each key.
     items: dict[str, Tree] = field(default_factory=dict)
     key_lines: dict[str, int] = field(default_factory=dict)
+    #: Of a list: its elements.
+    elements: list[Tree] = field(default_factory=list)
 
     @property
     def is_mapping(self) -> bool:
@@ -182,6 +187,9 @@ def _value(loader: yaml.SafeLoader, node: yaml.Node) -> object:
 
 def _tree(loader: yaml.SafeLoader, node: yaml.Node, faults: Faults, place: str) -> Tree:
     line = node.start_mark.line + 1
+    if isinstance(node, yaml.SequenceNode) and node.tag == _LIST:
+        elements = [_tree(loader, one, faults, place) for one in node.value]
+        return Tree([one.value for one in elements], line, elements=elements)
     if not isinstance(node, yaml.MappingNode):
         return Tree(_value(loader, node), line)
     _check_duplicates(node, faults, place)

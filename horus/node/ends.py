@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,13 @@ class _Opening(dict[str, Any]):
         return opened
 
 
+def _other_names() -> Mapping[str, str]:
+    """Return what topics are called in this run where a program calls them otherwise."""
+    from horus.bus import remap
+
+    return remap.current()
+
+
 class Ends:
     """The publishers and subscribers of one node.
 
@@ -46,6 +53,7 @@ class Ends:
         self._pubs = pubs
         self._subs = subs
         self._warn = warn
+        self._names = _other_names() if pubs or subs else {}
         self._warned: set[str] = set()
         self._lost: dict[str, int] = {}  # by subscriptions closed since
         self._publishers: dict[str, Publisher] = {}
@@ -87,7 +95,8 @@ class Ends:
         from horus.bus import Subscriber
 
         warn = partial(self._warn_lag, topic, sub.depth)
-        return Subscriber(topic, sub.type, depth=sub.depth, latch=sub.latch, on_drop=warn)
+        name = self._names.get(topic, topic)
+        return Subscriber(name, sub.type, depth=sub.depth, latch=sub.latch, on_drop=warn)
 
     def _receive(self, topic: str) -> Callable[[], Any]:
         return self.subscribers[topic].recv
@@ -98,7 +107,8 @@ class Ends:
             raise self._undeclared(topic, "sends to", "pubs", self._pubs, self._subs)
         from horus.bus import Publisher
 
-        publisher = self._publishers[topic] = Publisher(topic, pub.type)
+        name = self._names.get(topic, topic)
+        publisher = self._publishers[topic] = Publisher(name, pub.type)
         return publisher.send
 
     def _undeclared(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from horus.errors import did_you_mean
+from horus.launch import AS_IT_IS, Launch
 from horus.runtime.files import NodeFile
 from horus.runtime.imports import (
     changes_import_path,
@@ -39,6 +40,8 @@ class Program:
     command: tuple[str, ...]
     #: ``node``, or what a hardware process is for: ``driver``, ``twin``.
     kind: str = "node"
+    #: How it is started, and started again.
+    launch: Launch = AS_IT_IS
 
 
 @dataclass(frozen=True, order=True)
@@ -65,14 +68,17 @@ def build_all(files: Sequence[NodeFile], folder: Path) -> tuple[list[Program], l
             faults.append(Fault(path, 1, "is a folder, not a file that can be run"))
         elif file.language == "python":
             faults += checker.check(file.path)
-            programs.append(Program(file.name, ("file", path)))
+            command: tuple[str, ...] = ("file", path, *file.launch.args)
+            programs.append(Program(file.name, command, launch=file.launch))
         elif file.language == "rust":
             target = folder / f"{number}-{file.path.stem}"
             faults += compile_rust(file.path, target)
-            programs.append(Program(file.name, ("program", str(target), path)))
+            command = ("program", str(target), path, *file.launch.args)
+            programs.append(Program(file.name, command, launch=file.launch))
         else:
             faults += check_executable(file.path)
-            programs.append(Program(file.name, ("program", str(file.path.absolute()), path)))
+            command = ("program", str(file.path.absolute()), path, *file.launch.args)
+            programs.append(Program(file.name, command, launch=file.launch))
     return programs, faults
 
 

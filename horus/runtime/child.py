@@ -116,7 +116,7 @@ def run_module(name: str, arguments: Sequence[str]) -> None:
     runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
-def run_file(path: str) -> None:
+def run_file(path: str, arguments: Sequence[str] = ()) -> None:
     """Run a Python file as ``python FILE`` does: same `__main__`, same ``sys.path[0]``."""
     import builtins
     import faulthandler
@@ -124,7 +124,7 @@ def run_file(path: str) -> None:
     from importlib.machinery import SourceFileLoader
 
     faulthandler.enable()  # a crash in C code shows where it came from
-    sys.argv = [path]
+    sys.argv = [path, *arguments]
     if not getattr(sys.flags, "safe_path", False):
         sys.path.insert(0, os.path.dirname(os.path.realpath(path)))
     module = ModuleType("__main__")
@@ -203,7 +203,7 @@ def shorten_traceback(error: BaseException) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run ``PARENT file PATH``, ``PARENT module NAME ...`` or ``PARENT program PATH ARGV...``."""
+    """Run ``PARENT file PATH ...``, ``... module NAME ...`` or ``... program PATH ARGV...``."""
     parent, kind, *command = arguments
     die_with_parent(int(parent))
     if kind == "program":
@@ -221,7 +221,7 @@ def main(arguments: Sequence[str]) -> None:
         if kind == "module":
             run_module(command[0], command[1:])
         else:
-            run_file(command[0])
+            run_file(command[0], command[1:])
     except SystemExit:
         raise
     except BaseException as error:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from horus.errors import HorusError
+from horus.launch import AS_IT_IS, Launch
 
 CONFIG_NAMES = ("horus.yaml", "horus.yml")
 _LANGUAGES = {".py": "python", ".rs": "rust"}
@@ -30,6 +31,7 @@ class NodeFile:
     name: str
     #: What the list of files shows: the base name, or more of the path where that is not enough.
     shown: str
+    launch: Launch = AS_IT_IS
 
     @property
     def language(self) -> str:
@@ -145,9 +147,19 @@ def _why_no_match(text: str) -> str:
     return f"no such file: {text}{near}"
 
 
-def name_files(paths: Sequence[Path], taken: Collection[str] = ()) -> list[NodeFile]:
-    """Give each file a name of its own: its stem, or as much of its path as that takes."""
-    labels = [list(_labels(path)) for path in paths]
+def name_files(
+    paths: Sequence[Path],
+    taken: Collection[str] = (),
+    *,
+    chosen: Mapping[int, str] | None = None,
+    launches: Sequence[Launch] = (),
+) -> list[NodeFile]:
+    """Give each file a name of its own: its stem, or as much of its path as that takes.
+
+    ``chosen`` holds the names that are given, by place; ``launches`` how each file is started.
+    """
+    chosen = chosen or {}
+    labels = [[chosen[i]] if i in chosen else list(_labels(p)) for i, p in enumerate(paths)]
     level = [0] * len(paths)
     while True:
         names = [labels[i][level[i]] for i in range(len(paths))]
@@ -159,9 +171,10 @@ def name_files(paths: Sequence[Path], taken: Collection[str] = ()) -> list[NodeF
         for i in clashes:
             level[i] += 1
     bases = Counter(path.name for path in paths)
+    starts = launches or [AS_IT_IS] * len(paths)
     return [
-        NodeFile(path, name, _printable(path.name) if bases[path.name] == 1 else _shown(path, name))
-        for path, name in zip(paths, names, strict=True)
+        NodeFile(path, name, _base_or_more(path, name, bases), launch)
+        for path, name, launch in zip(paths, names, starts, strict=True)
     ]
 
 
@@ -172,6 +185,10 @@ def _labels(path: Path) -> Iterator[str]:
         folders = parts[len(parts) - depth :]
         yield _printable("/".join((*folders, path.stem)))
         yield _printable("/".join((*folders, path.name)))
+
+
+def _base_or_more(path: Path, name: str, bases: Mapping[str, int]) -> str:
+    return _printable(path.name) if bases[path.name] == 1 else _shown(path, name)
 
 
 def _shown(path: Path, name: str) -> str:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,10 +25,19 @@ _AS_ASKED = {0, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + sign
 class Process:
     """A running program of the run, and the pipe on which it prints."""
 
-    def __init__(self, program: Program, env: Mapping[str, str], ready_file: Path | None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        env: Mapping[str, str],
+        ready_file: Path,
+        restarts: int = 0,
+    ) -> None:
         self.program = program
+        #: How often this program was started before in this run, and when it was now.
+        self.restarts = restarts
+        self.started_at = time.monotonic()
         self.name = program.name
-        #: Made by a hardware process when others can rely on it.
+        #: Made by the process when others can rely on it.
         self.ready_file = ready_file
         #: The last signal of the stop sequence it was sent, if any.
         self.asked: signal.Signals | None = None
@@ -59,6 +69,11 @@ class Process:
         return self._popen.pid
 
     @property
+    def says_ready(self) -> bool:
+        """Return whether its file will tell that it is ready: a program of another's may not."""
+        return self.program.kind != "node" or self.program.command[0] == "file"
+
+    @property
     def code(self) -> int | None:
         """Return how it ended: exit code, or minus the signal; None while it runs."""
         return self._popen.returncode
@@ -87,7 +102,7 @@ class Process:
     def noted(self) -> RunProcess:
         """Return what others may know of it."""
         end = "" if self.running else describe_end(self.code)
-        return RunProcess(self.name, self.program.kind, self.pid, self._start, end=end)
+        return RunProcess(self.name, self.program.kind, self.pid, self._start, self.restarts, end)
 
     def reap(self) -> None:
         """Take note of its end, if it has ended."""

@@ -9,12 +9,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from horus.bus import leftovers, session
 from horus.errors import ConfigError
+from horus.launch import AS_IT_IS, Launch, NodeEntry
 from horus.runtime.build import Fault, Program, build_all, check_all
 from horus.runtime.files import NodeFile, UsageError, find_files, name_files, split_config
 from horus.runtime.hang import limit_problem
@@ -45,13 +46,17 @@ class Job:
     notes: list[str]
 
 
-def find_job(arguments: Sequence[str], *, mock: bool) -> Job:
-    """Return what the arguments of `horus run` stand for; start nothing and open nothing."""
+def find_job(arguments: Sequence[str], *, mock: bool, launch: Launch = AS_IT_IS) -> Job:
+    """Return what the arguments of `horus run` stand for; start nothing and open nothing.
+
+    ``launch`` is how the node files are started; horus.yaml may say more of its own.
+    """
     config_path, patterns = split_config(arguments)
     found = find_files(patterns)
     notes = [f"no file matches {text!r}; going on without" for text in found.unmatched]
     notes += filter(None, [limit_problem()])
     paths = found.paths
+    entries = [NodeEntry(path, 0, launch=launch) for path in paths]
     devices: list[RunDevice] = []
     hardware: list[ProcessPlan] = []
     faults: list[str] = []
@@ -65,7 +70,8 @@ def find_job(arguments: Sequence[str], *, mock: bool) -> Job:
             nodes = dict.fromkeys([*error.nodes, *(p for p in paths if p.is_file())])
             more = check_all(name_files(list(nodes)))
             raise ConfigError([*error.faults, *map(str, more)]) from None
-        paths = list(dict.fromkeys([*config.nodes, *paths]))
+        own = [replace(entry, launch=_both(entry.launch, launch)) for entry in config.entries]
+        entries = [*own, *(entry for entry in entries if entry.path not in config.nodes)]
         if config.hardware:
             from horus.hardware import lastwords, plan
 
@@ -76,12 +82,27 @@ def find_job(arguments: Sequence[str], *, mock: bool) -> Job:
             hardware = plan.processes(config, mock)
             faults = [] if mock else plan.preflight(config)
         faults += plugins.objections(config)
-        if not paths and not hardware:
+        if not entries and not hardware:
             raise UsageError(f"{config_path}: {NOTHING}")
     if mock and not hardware:
         notes.append("--mock changes nothing: this run has no hardware")
-    files = name_files(paths, {process.name for process in hardware})
+    files = name_files(
+        [entry.path for entry in entries],
+        {process.name for process in hardware},
+        chosen={place: entry.name for place, entry in enumerate(entries) if entry.name},
+        launches=[entry.launch for entry in entries],
+    )
     return Job(files, devices, hardware, faults, mock, notes)
+
+
+def _both(own: Launch, given: Launch) -> Launch:
+    """Return how a node of horus.yaml is started when the command line says something too."""
+    return replace(
+        own,
+        args=(*own.args, *given.args),
+        remap={**given.remap, **own.remap},
+        restart=given.restart if own.restart == AS_IT_IS.restart else own.restart,
+    )
 
 
 def run(job: Job, options: Options) -> int:
@@ -150,7 +171,7 @@ def _build(job: Job, folder: Path, output: Output) -> list[Program] | None:
         print(*lines, f"horus run: {number}; nothing was started", sep="\n", file=sys.stderr)
         return None
     output.say(" All files built successfully!\n")
-    hardware = [Program(p.name, _command(p.argv), p.kind) for p in job.hardware]
+    hardware = [Program(p.name, _command(p.argv), p.kind, p.launch) for p in job.hardware]
     return [*hardware, *programs]
 
 

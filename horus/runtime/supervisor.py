@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import selectors
 import signal
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from horus.bus.leftovers import topic_ends
+from horus.bus.remap import REMAP
 from horus.bus.session import topics_dir
 from horus.runtime import typos
 from horus.runtime.build import Program
@@ -20,6 +22,7 @@ from horus.runtime.linux import adopt_orphans, descendants, send_signal, signal_
 from horus.runtime.output import Output
 from horus.runtime.process import Guardian, Process
 from horus.runtime.report import Reporter
+from horus.runtime.restarts import Restarts
 from horus.runtime.sessions import note_processes
 from horus.runtime.signals import SignalInbox
 from horus.runtime.stopping import StopSequence
@@ -34,6 +37,8 @@ _SWEEP_GRACE = 1.0
 _LOOK_AFTER = 3.0
 #: How long (s) the kernel may take to end a process that hangs, until its devices are made safe.
 _KILL_PATIENCE = 0.2
+#: In the environment: what hardware processes, and nodes, make when they are ready.
+READY_FILE, STARTED_FILE = "HORUS_READY_FILE", "HORUS_STARTED_FILE"
 _WHY = {signal.SIGINT: "Ctrl+C", signal.SIGHUP: "the terminal has gone"}
 
 
@@ -48,6 +53,17 @@ class Options:
     #: End the run after this time (s).
     duration: float | None = None
     colour: bool = False
+
+
+def in_order(programs: Sequence[Program]) -> list[Program]:
+    """Return programs so that each comes after those that it names, else in their order."""
+    left, found = list(programs), list[Program]()
+    while left:
+        names = {program.name for program in left}
+        ready = [p for p in left if not names & set(p.launch.after)]
+        found.append((ready or left)[0])  # a circle, which horus.yaml may not hold, is broken
+        left.remove(found[-1])
+    return found
 
 
 class Supervisor:
@@ -69,10 +85,13 @@ class Supervisor:
         self._report = Reporter(output, session_path, colour=options.colour)
         self._processes: list[Process] = []
         self._hangs = HangWatch(session_path)
+        self._restarts = Restarts()
         self._stop: StopSequence | None = None
         self._stop_signal: signal.Signals | None = None
         #: The least exit status: 1 when the run itself failed, not one of its processes.
         self._floor = 0
+        #: Processes started so far, restarts included.
+        self._starts = 0
         self._ends_at: float | None = None
         #: When to look for misspelt topics (monotonic s), until that has been done.
         self._look_at: float | None = None
@@ -109,20 +128,23 @@ class Supervisor:
 
     def _start_all(self, programs: Sequence[Program]) -> None:
         for kind in _KINDS:
-            for program in programs:
-                if program.kind == kind and self._stop is None:
+            for program in in_order([p for p in programs if p.kind == kind]):
+                if program.launch.after:
+                    self._await_started(program)
+                if self._stop is None:
                     self._start(program)
             if kind != "node":
                 self._await_ready()
 
-    def _start(self, program: Program) -> None:
-        env = dict(self._env)
-        ready_file = None
-        if program.kind != "node":
-            ready_file = self._session_path / f"ready-{len(self._processes)}"
-            env["HORUS_READY_FILE"] = str(ready_file)
+    def _start(self, program: Program, restarts: int = 0) -> None:
+        env = {**self._env, **program.launch.env}
+        if program.launch.remap:
+            env[REMAP] = json.dumps(dict(program.launch.remap))
+        self._starts += 1
+        ready_file = self._session_path / f"ready-{self._starts}"
+        env[READY_FILE if program.kind != "node" else STARTED_FILE] = str(ready_file)
         try:
-            process = Process(program, env, ready_file)
+            process = Process(program, env, ready_file, restarts)
         except OSError as error:
             self._fail(f"[{program.name}] cannot be started: {error.strerror or error}")
             return
@@ -140,7 +162,9 @@ class Supervisor:
         """Wait until all hardware processes say that others can rely on them."""
         deadline = time.monotonic() + _READY_TIMEOUT
         while self._stop is None:
-            waiting = [p for p in self._processes if p.ready_file and not p.ready_file.exists()]
+            waiting = [
+                p for p in self._processes if p.program.kind != "node" and not p.ready_file.exists()
+            ]
             dead = [process.name for process in waiting if not process.running]
             if dead:
                 self._fail(f"[{dead[0]}] ended before it was ready")
@@ -151,6 +175,34 @@ class Supervisor:
             else:
                 self._turn(0.02)
                 self._obey_signals()
+
+    def _await_started(self, program: Program) -> None:
+        """Wait until the processes that a node is to come after are ready, or are not coming."""
+        names = set(program.launch.after)
+        deadline = time.monotonic() + _READY_TIMEOUT
+        while self._stop is None:
+            waiting = [
+                p.name
+                for p in self._processes
+                if p.name in names and p.running and p.says_ready and not p.ready_file.exists()
+            ]
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                self._report.say(
+                    f"   Not waiting any longer for [{waiting[0]}]: it has not begun to run its "
+                    f"nodes within {_READY_TIMEOUT:g} s"
+                )
+                return
+            self._turn(0.02)
+            self._obey_signals()
+
+    def _start_again(self, now: float) -> None:
+        for restart in self._restarts.take(now):
+            old = restart.process
+            self._processes.remove(old)
+            old.close()
+            self._start(old.program, old.restarts + 1)
 
     # -- the loop
 
@@ -164,7 +216,7 @@ class Supervisor:
                     self._tell_ends()
                     return
                 self._turn(self._stop.deadline - now)
-            elif not any(process.running for process in self._processes):
+            elif not self._restarts and not any(process.running for process in self._processes):
                 return
             elif why := self._reason_to_stop(now):
                 self._begin_stop(why)
@@ -172,7 +224,9 @@ class Supervisor:
                 if self._look_at is not None and now >= self._look_at:
                     self._look_at = None
                     self._note_typos()
-                due = [when for when in (self._ends_at, self._look_at) if when is not None]
+                self._start_again(now)
+                wanted = (self._ends_at, self._look_at, self._restarts.next_due)
+                due = [when for when in wanted if when is not None]
                 self._turn(min(due) - now if due else None)
 
     def _note_typos(self) -> None:
@@ -188,6 +242,8 @@ class Supervisor:
             return "nobody reads the output any more"
         if self._ends_at is not None and now >= self._ends_at:
             return f"{self._options.duration:g} s have passed"
+        if self._restarts:
+            return ""
         if "node" in kinds and "node" not in running:
             return "all nodes have ended"
         if "driver" in kinds and "driver" not in running and "node" not in running:
@@ -251,6 +307,8 @@ class Supervisor:
             self._note_processes()
         for process in ended:
             self._hangs.forget(process.pid)
+            if self._stop is None and (told := self._restarts.ended(process, time.monotonic())):
+                self._report.say(told)
             if self._options.fail_fast and not process.ended_well:
                 self._begin_stop(f"--fail-fast: [{process.name}] failed")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import types
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,13 @@ class _SimTime(types.ModuleType):
         return getattr(time, name)
 
 
-def nodes_of(path: str | Path, clock: SimClock | None = None) -> list[tuple[Node, int]]:
+def nodes_of(
+    path: str | Path,
+    clock: SimClock | None = None,
+    *,
+    args: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+) -> list[tuple[Node, int]]:
     """Return the nodes that a Python file would run, each with its order.
 
     The file is executed as a program; a scheduler's `run` in it returns at once. With a clock, the
@@ -48,8 +56,11 @@ def nodes_of(path: str | Path, clock: SimClock | None = None) -> list[tuple[Node
     module.__file__ = str(path)
     before, folder = sys.modules["__main__"], str(path.resolve().parent)
     code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+    argv, variables = sys.argv, {name: os.environ.get(name) for name in env or {}}
     sys.modules["__main__"] = module
     sys.path.insert(0, folder)
+    sys.argv = [str(path), *args]
+    os.environ.update(env or {})
     try:
         with scheduler.collecting() as found:
             exec(code, module.__dict__)
@@ -58,6 +69,12 @@ def nodes_of(path: str | Path, clock: SimClock | None = None) -> list[tuple[Node
             raise ProgramError(f"{path}: ends with {end.code!r} before its nodes run") from None
     finally:
         sys.modules["__main__"] = before
+        sys.argv = argv
+        for name, value in variables.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
         if folder in sys.path:
             sys.path.remove(folder)
     if not found:

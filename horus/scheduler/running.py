@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -83,6 +85,7 @@ class Run:
                     try:
                         signals.interruptible = True
                         self._start(threads=not isinstance(self.clock, SimClock))
+                        _say_started()
                         self._tick(duration)
                     finally:
                         signals.interruptible = False
@@ -323,3 +326,11 @@ class Run:
                 task.node.log_warning("shutdown interrupted by a second signal")
             self._note(error)
         info._stopped()
+
+
+def _say_started() -> None:
+    """Tell `horus run`, where it waits for that, that the nodes of this process have begun."""
+    path = os.environ.pop("HORUS_STARTED_FILE", None)  # not for what a node starts
+    if path:
+        with contextlib.suppress(OSError):
+            open(path, "w").close()  # noqa: PTH123 - pathlib is not loaded for this

@@ -72,13 +72,26 @@ def run_python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_the_configuration_is_accepted(tmp_path: Path) -> None:
     from horus.hardware import config
 
-    (code,) = blocks("yaml")
+    code, _ = blocks("yaml")
     (tmp_path / "nodes").mkdir()
     (tmp_path / "nodes" / "a.py").write_text("import horus\n")
     (tmp_path / "horus.yaml").write_text(code)
     robot = config.load(tmp_path / "horus.yaml")
     assert robot.name == "rover"
     assert sorted(robot.hardware) == ["imu", "left_wheel"]
+
+
+def test_the_nodes_with_what_they_are_started_with_are_accepted(tmp_path: Path) -> None:
+    from horus.hardware import config
+
+    _, code = blocks("yaml")
+    (tmp_path / "nodes").mkdir()
+    for name in ("attitude", "camera"):
+        (tmp_path / "nodes" / f"{name}.py").write_text("import horus\n")
+    (tmp_path / "horus.yaml").write_text(code)
+    attitude, camera = config.load(tmp_path / "horus.yaml").entries
+    assert attitude.path.stem == "attitude"
+    assert (camera.name, camera.launch.after) == ("left_camera", ("attitude",))
 
 
 def test_every_command_of_the_table_has_a_help_with_an_example() -> None:

@@ -16,7 +16,7 @@ BUS = BASE | {"horus.clock", "horus.message", "horus.bus", "horus.msgs"}
 NODES = BUS | {"horus.logs", "horus.node", "horus.scheduler"}
 HAL = BASE | {"horus.hal"}
 PLUGINS = HAL | {"horus.hookspecs", "horus.plugins", "horus.logs", "horus.notices"}
-HARDWARE = NODES | PLUGINS | {"horus.hardware"}
+HARDWARE = NODES | PLUGINS | {"horus.launch", "horus.hardware"}
 RUNTIME = HARDWARE | {"horus.runtime"}
 
 #: What each part may import; it need not name itself.
@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "horus.errors": set(),
     "horus.clock": set(),
     "horus.logs": set(),
+    "horus.launch": set(),
     "horus.message": BASE,
     "horus.msgs": BASE | {"horus.message"},
     "horus.bus": BUS - {"horus.msgs"},
