@@ -11,7 +11,14 @@ setup(
             [f"{NATIVE}/module.c"],  # it includes the other parts
             depends=[
                 f"{NATIVE}/{part}"
-                for part in ("shared.h", "declared.c", "plain.c", "reader.c", "writer.c")
+                for part in (
+                    "shared.h",
+                    "declared.c",
+                    "plain.c",
+                    "reader.c",
+                    "recycle.c",
+                    "writer.c",
+                )
             ],
             extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra"],
             optional=True,  # no compiler, no failure: the pure twin takes over

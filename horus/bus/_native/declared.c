@@ -135,6 +135,8 @@ static Layout *new_layout(PyObject *spec) {
         covered += bytes;
     }
     self->gaps = covered != size;
+    self->only_fields = self->direct && self->cls->tp_dictoffset == 0 && self->cls->tp_weaklistoffset == 0 &&
+                        self->cls->tp_basicsize == (Py_ssize_t)(sizeof(PyObject) + (size_t)self->count * sizeof(PyObject *));
 done:
     Py_XDECREF(cls);
     Py_XDECREF(fields);
@@ -279,33 +281,69 @@ static inline PyObject *get(char code, uint8_t width, const char *from) {
     return PyLong_FromLongLong((long long)(bits << unused) >> unused);
 }
 
-static PyObject *unpack_direct(const Layout *layout, const char *from) {
-    PyObject *message = layout->cls->tp_alloc(layout->cls, 0);
-    if (!message)
+/* Whether only this place refers to a value of this type, so that it may change. */
+static inline bool alone(PyObject *value, PyTypeObject *type) {
+    return value && Py_TYPE(value) == type && Py_REFCNT(value) == 1;
+}
+
+/* Put a value at a place that may hold an older one, whose end may run Python code; false on error. */
+static inline bool settle(PyObject **place, PyObject *value) {
+    PyObject *before = *place;
+    if (!value)
+        return false;
+    *place = value;
+    Py_XDECREF(before);
+    return true;
+}
+
+static inline bool fill(char code, uint8_t width, const char *from, PyObject **place) {
+    if (code == 'd') {
+        double number;
+        memcpy(&number, from, 8);
+        if (alone(*place, &PyFloat_Type)) {
+            ((PyFloatObject *)*place)->ob_fval = number;
+            return true;
+        }
+        return settle(place, PyFloat_FromDouble(number));
+    }
+    return settle(place, get(code, width, from));
+}
+
+static bool fill_tuple(const Field *field, const char *from, PyObject **place) {
+    PyObject *tuple = *place;
+    /* From 3.14 on a tuple remembers its hash. */
+    if (PY_VERSION_HEX >= 0x030e0000 || !alone(tuple, &PyTuple_Type) ||
+        PyTuple_GET_SIZE(tuple) != (Py_ssize_t)field->count) {
+        tuple = PyTuple_New(field->count);
+        if (!settle(place, tuple))
+            return false;
+    }
+    PyObject **items = &PyTuple_GET_ITEM(tuple, 0);
+    for (uint32_t i = 0; i < field->count; i++)
+        if (!fill(field->code, field->width, from + (size_t)i * field->width, &items[i]))
+            return false;
+    return true;
+}
+
+/* Make a message of whole bytes, or fill `message`, which nobody else sees; the reference to it is used up. */
+static PyObject *unpack_direct(const Layout *layout, const char *from, PyObject *message) {
+    if (!message && !(message = layout->cls->tp_alloc(layout->cls, 0)))
         return NULL;
     for (Py_ssize_t i = 0; i < layout->count; i++) {
         const Field *field = &layout->fields[i];
         const char *at = from + field->offset;
-        PyObject *value;
-        if (field->kind == SCALAR) {
-            value = get(field->code, field->width, at);
-        } else if (field->kind == ARRAY) {
-            value = PyTuple_New(field->count);
-            for (uint32_t j = 0; value && j < field->count; j++) {
-                PyObject *item = get(field->code, field->width, at + (size_t)j * field->width);
-                if (!item)
-                    Py_CLEAR(value);
-                else
-                    PyTuple_SET_ITEM(value, j, item);
-            }
-        } else {
-            value = PyUnicode_DecodeUTF8(at, (Py_ssize_t)strnlen(at, field->count), NULL);
-        }
-        if (!value) {
+        PyObject **place = (PyObject **)((char *)message + field->place);
+        bool done;
+        if (field->kind == SCALAR)
+            done = fill(field->code, field->width, at, place);
+        else if (field->kind == ARRAY)
+            done = fill_tuple(field, at, place);
+        else
+            done = settle(place, PyUnicode_DecodeUTF8(at, (Py_ssize_t)strnlen(at, field->count), NULL));
+        if (!done) {
             Py_DECREF(message);
             return NULL;
         }
-        *(PyObject **)((char *)message + field->place) = value;
     }
     return message;
 }

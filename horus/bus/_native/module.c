@@ -3,6 +3,7 @@
 
 #include "declared.c"
 #include "plain.c"
+#include "recycle.c"
 #include "reader.c"
 #include "writer.c"
 

@@ -23,6 +23,7 @@ typedef struct {
     bool told; /* on_drop was called */
     Py_ssize_t count;
     Ring *rings;
+    Kept kept;
 } Reader;
 
 typedef enum { NOTHING = 0, FOUND = 1, FAILED = -1, OVERWRITTEN = -2 } Outcome;
@@ -55,7 +56,7 @@ static int Reader_traverse(Reader *self, visitproc visit, void *arg) {
         Py_VISIT(self->rings[i].memory.obj);
     Py_VISIT(self->rescan); Py_VISIT(self->decode); Py_VISIT(self->mismatch);
     Py_VISIT(self->corrupt); Py_VISIT(self->on_drop);
-    return 0;
+    return visit_kept(&self->kept, visit, arg);
 }
 
 static void drop_rings(Reader *self) {
@@ -70,6 +71,7 @@ static void drop_rings(Reader *self) {
 static int Reader_clear(Reader *self) {
     drop_rings(self);
     let_go(&self->control);
+    forget_kept(&self->kept);
     Py_CLEAR(self->declared); Py_CLEAR(self->last);
     Py_CLEAR(self->rescan); Py_CLEAR(self->decode); Py_CLEAR(self->mismatch);
     Py_CLEAR(self->corrupt); Py_CLEAR(self->on_drop);
@@ -325,9 +327,13 @@ static PyObject *decode_slowly(PyObject *how, uint32_t kind, uint64_t hash, cons
 static PyObject *decode_struct(Reader *self, uint64_t hash, const char *data, uint32_t length) {
     Layout *layout = (Layout *)(self->declared ? self->declared : self->last);
     if (layout && layout->hash == hash && layout->direct && layout->size == length) {
-        PyObject *message = unpack_direct(layout, data);
-        if (message)
+        PyObject *again = take_kept(&self->kept, layout);
+        PyObject *message = unpack_direct(layout, data, again);
+        if (message) {
+            if (!again && layout->only_fields && !layout->cls->tp_finalize)
+                keep(&self->kept, message);
             return message;
+        }
         PyErr_Clear(); /* the slow way finds the same fault and has words for it */
     }
     PyObject *message = decode_slowly(self->decode, KIND_STRUCT, hash, data, length);
@@ -406,10 +412,20 @@ static Outcome take(Reader *self, Ring *ring, uint64_t number, bool newest, PyOb
     return result;
 }
 
-static Outcome receive(Reader *self, PyObject **message, uint64_t *stamp) {
-    for (;;) {
-        Ring *ring;
-        Outcome outcome = oldest(self, &ring);
+/* Receive the next message. With `known`, what was there at the last look is read before the publisher's counter is looked at
+ * again: its line is then left to the publisher. What was overwritten meanwhile shows in the slot, and is counted then. */
+static inline Outcome receive(Reader *self, bool known, PyObject **message, uint64_t *stamp) {
+    for (;; known = false) {
+        Ring *ring = self->rings;
+        Outcome outcome = FOUND;
+        if (self->count != 1) {
+            outcome = oldest(self, &ring);
+        } else if (!known || ring->cursor >= ring->end || ring->cursor < ring->base) {
+            uint64_t unread = 0;
+            outcome = available(self, ring, &unread);
+            if (outcome == FOUND && !unread)
+                outcome = NOTHING;
+        }
         if (outcome == FOUND)
             outcome = take(self, ring, ring->cursor, false, message, stamp);
         if (outcome != OVERWRITTEN)
@@ -422,7 +438,7 @@ static PyObject *Reader_recv(Reader *self, PyObject *Py_UNUSED(ignored)) {
     uint64_t stamp;
     if (refresh(self) < 0)
         return NULL;
-    Outcome outcome = receive(self, &message, &stamp);
+    Outcome outcome = receive(self, false, &message, &stamp);
     if (outcome == NOTHING)
         Py_RETURN_NONE;
     return outcome == FOUND ? message : NULL;
@@ -433,7 +449,7 @@ static PyObject *Reader_recv_stamped(Reader *self, PyObject *Py_UNUSED(ignored))
     uint64_t stamp = 0;
     if (refresh(self) < 0)
         return NULL;
-    Outcome outcome = receive(self, &message, &stamp);
+    Outcome outcome = receive(self, false, &message, &stamp);
     if (outcome == NOTHING)
         Py_RETURN_NONE;
     return outcome == FOUND ? Py_BuildValue("(NK)", message, (unsigned long long)stamp) : NULL;
@@ -460,14 +476,17 @@ static PyObject *Reader_recv_all(Reader *self, PyObject *Py_UNUSED(ignored)) {
         return NULL;
     uint64_t stamp, count = count_unread(self);
     PyObject *list = PyList_New(0);
+    bool known = false;
+    keep_more(&self->kept, count + 1);
     while (list && count--) {
         PyObject *message = NULL;
-        Outcome outcome = receive(self, &message, &stamp);
+        Outcome outcome = receive(self, known, &message, &stamp);
         if (outcome == NOTHING)
             break;
         if (outcome != FOUND || PyList_Append(list, message) < 0)
             Py_CLEAR(list);
         Py_XDECREF(message);
+        known = true;
     }
     return list;
 }
@@ -556,6 +575,7 @@ static PyObject *Reader_discard_before(Reader *self, PyObject *arg) {
 static PyObject *Reader_close(Reader *self, PyObject *Py_UNUSED(ignored)) {
     drop_rings(self);
     let_go(&self->control);
+    forget_kept(&self->kept);
     Py_RETURN_NONE;
 }
 

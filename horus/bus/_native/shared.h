@@ -84,6 +84,7 @@ typedef struct {
     uint32_t size;
     bool direct; /* fields are packed and unpacked here; else by the spec's own methods */
     bool gaps;
+    bool only_fields; /* an instance holds its fields and nothing else: no dict, no weak references, no other slots */
     Py_ssize_t count;
     Field *fields;
 } Layout;
