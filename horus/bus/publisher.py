@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
-from horus.bus import codec, core, ends, rings, session, waiting
+from horus.bus import codec, core, ends, rings, schemas, session, waiting
 from horus.bus import layout as L
 from horus.bus.ends import End, leave, open_ends
 from horus.errors import MessageTooLargeError, MessageTypeError, SharedMemoryError
@@ -36,6 +36,7 @@ class Publisher(End):
 
     def __init__(self, name: str, type: type | None = None, *, _topics: Path | None = None) -> None:
         super().__init__(name, type, _topics)
+        self._described: set[int] = set()
         self._open()
         open_ends.add(self)
 
@@ -52,9 +53,18 @@ class Publisher(End):
                 self._pack_slowly,
                 self._grow,
                 self._ringer.wake,
+                self._describe,
             )
             self._make_ring(FIRST_CAPACITY if self._declared is None else self._declared.size)
+        if self._declared is not None:
+            self._describe(self._declared)
         self.send = self._writer.send
+
+    def _describe(self, spec: MessageSpec) -> None:
+        """Let tools know a declared type; where none is fixed the core calls this for each."""
+        if spec.hash not in self._described:
+            self._described.add(spec.hash)
+            schemas.write_schema(self._folder, spec)
 
     def _new_identity(self) -> None:
         self._id = secrets.randbits(64) | 1

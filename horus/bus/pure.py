@@ -71,6 +71,7 @@ class Writer:
         pack_slowly: Callable[[MessageSpec, object], bytearray],
         grow: Callable[[int], None],
         wake: Callable[[], None],
+        describe: Callable[[MessageSpec], None],
     ) -> None:
         self._control = memoryview(control)
         self._halves = self._control.cast("I")
@@ -80,6 +81,8 @@ class Writer:
         self._refuse = refuse
         self._grow = grow
         self._wake = wake
+        self._describe = describe
+        self._last: MessageSpec | None = spec
         self._lock = threading.RLock()
         self._capacity = -1
         self._depth = 0
@@ -109,6 +112,9 @@ class Writer:
                 self._refuse(message)
             parts: tuple[Any, ...] = ()
             if spec is not None:
+                if spec is not self._last:
+                    self._describe(spec)
+                    self._last = spec
                 kind, size, type_hash = L.KIND_STRUCT, spec.size, spec.hash
             else:
                 kind, parts = self._encode_any(message)

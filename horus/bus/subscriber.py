@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from horus.bus import codec, core, rings, session, waiting
+from horus.bus import codec, core, rings, schemas, session, waiting
 from horus.bus import layout as L
 from horus.bus.ends import End, leave, open_ends
 from horus.bus.publisher import MAX_DEPTH
@@ -70,6 +70,8 @@ class Subscriber(End):
             )
             open_ends.add(self)
             self._first_scan(latch)
+        if self._declared is not None:
+            schemas.write_schema(self._folder, self._declared)
         for method in (
             "recv",
             "recv_stamped",

@@ -62,6 +62,19 @@ def lay_out(shapes: Iterable[tuple[str, Kind, str, int]]) -> tuple[tuple[FieldSp
     return tuple(fields), max(8, _aligned(end, 8))
 
 
+def layout_text(name: str, size: int, fields: Iterable[FieldSpec]) -> str:
+    """Return a type's name, its size and every field, a line each."""
+    rows = [f"{name} {size}"]
+    rows += [f"{f.name} {f.kind} {f.code} {f.count} {f.offset} {f.data_offset}" for f in fields]
+    return "\n".join(rows)
+
+
+def layout_hash(name: str, size: int, fields: Iterable[FieldSpec]) -> int:
+    """Return the number that identifies a type; it is never 0."""
+    digest = blake2b(layout_text(name, size, fields).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") or 1
+
+
 class MessageSpec:
     """The layout of one message class, found as ``cls.__horus_spec__``.
 
@@ -80,19 +93,14 @@ class MessageSpec:
         self.name = name
         self.fields, self.size = lay_out(shapes)
         self.sequences = tuple(f for f in self.fields if f.kind in ("array", "vararray"))
-        digest = blake2b(self.layout_text().encode(), digest_size=8).digest()
-        self.hash = int.from_bytes(digest, "little") or 1
+        self.hash = layout_hash(name, self.size, self.fields)
 
     def __repr__(self) -> str:
         return f"<MessageSpec {self.name} {self.size} bytes {self.hash:#018x}>"
 
     def layout_text(self) -> str:
         """Return the text that `hash` is taken of: the name, the size, and every field."""
-        rows = [f"{self.name} {self.size}"]
-        rows += [
-            f"{f.name} {f.kind} {f.code} {f.count} {f.offset} {f.data_offset}" for f in self.fields
-        ]
-        return "\n".join(rows)
+        return layout_text(self.name, self.size, self.fields)
 
     def used_size(self, message: object) -> int:
         """Return how many bytes of `size` a message needs, at present all of them."""

@@ -11,7 +11,7 @@ typedef struct {
     Py_buffer control, ring;
     PyObject *declared; /* Layout or NULL */
     PyObject *last;     /* Layout of the last declared message on an undeclared topic, or NULL */
-    PyObject *encode, *refuse, *pack_slowly, *grow, *wake;
+    PyObject *encode, *refuse, *pack_slowly, *grow, *wake, *announce;
     Buffer plain; /* MessagePack is made here before it is known to fit */
     uint64_t mask, next;
     int64_t capacity; /* -1: no ring */
@@ -20,11 +20,11 @@ typedef struct {
 } Writer;
 
 static int Writer_init(Writer *self, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"control", "spec", "encode", "refuse", "pack_slowly", "grow", "wake", NULL};
-    PyObject *spec, *encode, *refuse, *pack_slowly, *grow, *wake;
+    static char *names[] = {"control", "spec", "encode", "refuse", "pack_slowly", "grow", "wake", "describe", NULL};
+    PyObject *spec, *encode, *refuse, *pack_slowly, *grow, *wake, *announce;
     Py_buffer control;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "w*OOOOOO", names, &control, &spec, &encode, &refuse,
-                                     &pack_slowly, &grow, &wake))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "w*OOOOOOO", names, &control, &spec, &encode, &refuse,
+                                     &pack_slowly, &grow, &wake, &announce))
         return -1;
     if (control.len < CONTROL_SIZE || self->control.obj) {
         PyBuffer_Release(&control);
@@ -33,14 +33,14 @@ static int Writer_init(Writer *self, PyObject *args, PyObject *kwargs) {
     }
     self->control = control;
     self->capacity = -1;
-    KEEP(encode), KEEP(refuse), KEEP(pack_slowly), KEEP(grow), KEEP(wake);
+    KEEP(encode), KEEP(refuse), KEEP(pack_slowly), KEEP(grow), KEEP(wake), KEEP(announce);
     return spec != Py_None && !(self->declared = (PyObject *)new_layout(spec)) ? -1 : 0;
 }
 
 static int Writer_traverse(Writer *self, visitproc visit, void *arg) {
     Py_VISIT(self->control.obj); Py_VISIT(self->ring.obj);
     Py_VISIT(self->encode); Py_VISIT(self->refuse);
-    Py_VISIT(self->pack_slowly); Py_VISIT(self->grow); Py_VISIT(self->wake);
+    Py_VISIT(self->pack_slowly); Py_VISIT(self->grow); Py_VISIT(self->wake); Py_VISIT(self->announce);
     return 0;
 }
 
@@ -49,7 +49,7 @@ static int Writer_clear(Writer *self) {
     let_go(&self->control), let_go(&self->ring);
     Py_CLEAR(self->declared); Py_CLEAR(self->last);
     Py_CLEAR(self->encode); Py_CLEAR(self->refuse);
-    Py_CLEAR(self->pack_slowly); Py_CLEAR(self->grow); Py_CLEAR(self->wake);
+    Py_CLEAR(self->pack_slowly); Py_CLEAR(self->grow); Py_CLEAR(self->wake); Py_CLEAR(self->announce);
     return 0;
 }
 
@@ -276,6 +276,10 @@ static PyObject *Writer_send(Writer *self, PyObject *const *args, Py_ssize_t cou
         return send_plain(self, stamp);
     layout = layout_of(type);
     if (layout) {
+        PyObject *done = PyObject_CallOneArg(self->announce, layout->spec);
+        if (!done)
+            return NULL;
+        Py_DECREF(done);
         Py_INCREF(layout);
         Py_XSETREF(self->last, (PyObject *)layout);
         return send_struct(self, layout, message, stamp);
