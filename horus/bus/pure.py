@@ -301,6 +301,8 @@ class Reader:
         if behind < 0 or number < ring.base:
             self._damaged(ring, "its message counter went backwards")
         lost = max(behind - ring.limit, ring.base - ring.cursor)
+        if lost > 0 and number >> 63:
+            self._damaged(ring, f"its message counter is {number}")
         if lost > 0 and behind:
             self._lose(ring, lost)
             behind -= lost
@@ -365,9 +367,11 @@ class Reader:
                 return best[1]
             self._lose(best[1], 1)
             total -= 1
-            unread.remove(best)
+            place = unread.index(best)  # it keeps its place: of equal stamps, the first ring's goes
             if self._available(best[1]):
-                unread.append((self._stamp(best[1], best[1].cursor), best[1]))
+                unread[place] = (self._stamp(best[1], best[1].cursor), best[1])
+            else:
+                del unread[place]
 
     def _finish(self, stamp: int, type_hash: int, kind: int, payload: bytearray) -> Any:
         if stamp > self.last_stamp:
@@ -414,6 +418,9 @@ class Reader:
                 try:
                     ends = [(ring, ring.words[_NEXT]) for ring in self._rings]
                     _fence()
+                    for ring, end in ends:
+                        if end >> 63:
+                            self._damaged(ring, f"its message counter is {end}")
                     newest = [
                         (self._stamp(ring, end - 1), ring, end)
                         for ring, end in ends
@@ -421,7 +428,7 @@ class Reader:
                     ]
                     if not newest:
                         return None
-                    _, ring, end = max(newest, key=_first)
+                    _, ring, end = max(reversed(newest), key=_first)
                     stamp, type_hash, kind, payload = self._read(ring, end - 1)
                 except _Overwritten:
                     continue

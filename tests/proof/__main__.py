@@ -62,11 +62,34 @@ def reads(args: argparse.Namespace) -> int:
 
         print(count_reads(args.reads, args.core, args.writers, say), flush=True)
         return 0
-    command = [sys.executable, "-m", "tests.proof", *sys.argv[1:], "--core"]
-    return max(
-        subprocess.run([*command, core], env=os.environ | {"HORUS_CORE": core}).returncode
+    return max(each_core())
+
+
+def fuzz(args: argparse.Namespace) -> int:
+    """Damage the files of a live topic; both cores read every case, each writes half of them."""
+    if not args.core:
+        return max(each_core(cases=args.cases // len(CORES)))
+    from tests.proof import fuzz
+
+    try:
+        fuzz.run(args.cases, args.seed, args.core, say, limit=not args.unlimited)
+    finally:
+        fuzz.clean()
+    print(f"{args.core} writer, both readers: {args.cases} cases, crashes 0, hangs 0, faults 0")
+    return 0
+
+
+def each_core(**changed: object) -> list[int]:
+    """Run this command for each core at the same time."""
+    more = [f"--{name}={value}" for name, value in changed.items()]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.proof", *sys.argv[1:], *more, "--core", core],
+            env=os.environ | {"HORUS_CORE": core},
+        )
         for core in CORES
-    )
+    ]
+    return [abs(process.wait()) for process in started]
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -82,6 +105,7 @@ def arguments() -> argparse.ArgumentParser:
     command(model)
     command(chaos, kills=1000, robots=20, seed=int(time.time()))
     command(reads, reads=10_000_000, writers=2, core="")
+    command(fuzz, cases=1_000_000, seed=0, core="", unlimited=0)
     return parser
 
 

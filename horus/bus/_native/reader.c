@@ -543,13 +543,12 @@ static PyObject *Reader_peek_stamp(Reader *self, PyObject *Py_UNUSED(ignored)) {
 }
 
 static PyObject *Reader_discard_before(Reader *self, PyObject *arg) {
-    unsigned long long limit = PyLong_AsUnsignedLongLong(arg);
-    if (limit == (unsigned long long)-1 && PyErr_Occurred()) {
-        if (!PyErr_ExceptionMatches(PyExc_OverflowError))
-            return NULL;
-        PyErr_Clear();
-        limit = 0; /* before the clock's beginning there is nothing */
-    }
+    int overflow;
+    long long given = PyLong_AsLongLongAndOverflow(arg, &overflow);
+    if (given == -1 && PyErr_Occurred())
+        return NULL;
+    /* Before the clock's beginning there is nothing, and nothing after its end. */
+    uint64_t limit = overflow ? (overflow > 0 ? UINT64_MAX : 0) : given < 0 ? 0 : (uint64_t)given;
     if (refresh(self) < 0)
         return NULL;
     unsigned long long count = 0;

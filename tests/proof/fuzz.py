@@ -1,0 +1,372 @@
+"""Damage the files of a live topic, and use it: messages, None, or errors with a name come out.
+
+A case is a number: the seed of all that happens in it. The same live topic serves for many cases,
+in a forked child, so that a crash or a hang of one is seen, and its number told. Both cores read
+the same memory and must agree on what it says.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import select
+import signal
+import struct
+from collections.abc import Callable
+from mmap import mmap
+from typing import Any
+
+import numpy as np
+
+from horus.bus import Publisher, Subscriber, core, files, pure, rings, session, waiting
+from horus.bus import layout as L
+from horus.errors import HorusError
+from tests.e2e.bus_worker import Whole, make
+
+try:
+    from horus.bus import _core as native
+except ImportError:  # only the twin is fuzzed then
+    native = pure  # type: ignore[assignment]
+
+TOPIC = "fuzz"
+BATCH = 2000  # cases for each child
+PATIENCE = 120  # s for a batch; more is a hang
+MEMORY = 400 << 20  # bytes that a child may come to need above what it began with
+INTERESTING = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    63,
+    64,
+    255,
+    2**15,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**62,
+    2**63,
+    2**64 - 1,
+)
+
+#: offset and size of what a header holds, and random places in it
+RING_FIELDS = (
+    (0, 8), (8, 4), (12, 4), (L.RING_SLOTS, 4), (L.RING_STRIDE, 4), (L.RING_PUBLISHER, 8),
+    (L.RING_PID, 8), (L.RING_START, 8), (L.RING_BASE, 8), (L.RING_DEPTH, 8), (L.RING_NEXT, 8),
+    (L.RING_NEXT, 8), (L.RING_NEXT, 8), (L.RING_CLOSED, 8),
+)  # fmt: skip
+SLOT_FIELDS = (
+    (L.SLOT_SEQUENCE, 8), (L.SLOT_SEQUENCE, 8), (L.SLOT_LENGTH, 4), (L.SLOT_LENGTH, 4),
+)  # fmt: skip
+#: Of these no layout can tell that another value is wrong.
+MEANING_FIELDS = ((L.SLOT_STAMP, 8), (L.SLOT_HASH, 8), (L.SLOT_KIND, 4))
+CONTROL_FIELDS = (
+    (0, 8), (8, 4), (12, 4), (L.CONTROL_TYPE_HASH, 8), (L.CONTROL_GENERATION, 8),
+    (L.CONTROL_DEPTH, 4), (L.CONTROL_READERS, 4), (L.CONTROL_TYPE_NAME, 8), (L.CONTROL_WAITING, 1),
+    (L.CONTROL_ENTRIES, 4), (L.CONTROL_ENTRIES + 4, 4), (L.CONTROL_ENTRIES + 8, 8),
+)  # fmt: skip
+READS = ("recv", "recv_stamped", "recv_all", "latest", "unread", "peek_stamp", "discard_before")
+
+
+class Fault(AssertionError):
+    """Something came out that must not."""
+
+
+def message(number: int, dice: random.Random) -> Any:
+    """Return one of every kind of message, with its number in it."""
+    match dice.randrange(6):
+        case 0 | 1:
+            return make(1, number)
+        case 2:
+            return {"n": number, "list": [1, 2.5, None, True], "text": "é" * dice.randrange(20)}
+        case 3:
+            return np.arange(number, number + 6, dtype=dice.choice(("<f4", ">i8", "u2"))).reshape(
+                2, 3
+            )
+        case 4:
+            return {"n": number, "array": np.full(4, number), "big": 2**70 + number}
+        case _:
+            return [number, b"bytes", {"deep": [[[number]]]}]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Return whether two messages are equal, arrays in them too."""
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        alike = type(a) is type(b) and a.dtype == b.dtype and a.shape == b.shape
+        return alike and a.tobytes() == b.tobytes()
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(map(same, a, b))
+    return type(a) is type(b) and (a == b or (a != a and b != b) or repr(a) == repr(b))
+
+
+class Live:
+    """A topic in use: a publisher, and a reader of each core."""
+
+    def __init__(self, writing_core: str) -> None:
+        core.Writer = pure.Writer if writing_core == "pure" else native.Writer
+        self.writing_core = writing_core
+        self.publisher = Publisher(TOPIC)
+        self.readers = []
+        for reader in (native.Reader, pure.Reader):
+            core.Reader = reader
+            self.readers.append(Subscriber(TOPIC, depth=3))
+        self.number = self.generation = 0
+        self.sent: list[Any] = []
+        self._map()
+
+    def _map(self) -> None:
+        """Map the files once more, as whoever damages them does."""
+        publisher = self.publisher
+        path = rings.ring_path(publisher._folder, publisher._id, publisher._part)
+        self.ring = files.map_file(path, writable=True)
+        self.control = files.map_file(publisher._folder / "control", writable=True)
+        self.part = (publisher._id, publisher._part)
+        self.heads = bytes(self.ring[: L.RING_HEADER]), bytes(self.control)
+
+    def send(self, dice: random.Random) -> None:
+        body = message(self.number, dice)
+        self.sent = [*self.sent[-11:], body]
+        self.number += 1
+        self.publisher.send(body)
+
+    def heal(self, dice: random.Random) -> None:
+        """Make everything as if nothing had happened, with fresh messages in every slot."""
+        self.control[:] = self.heads[1]
+        if self.part != (self.publisher._id, self.publisher._part):
+            self.ring.close()
+            self.control.close()
+            self._map()
+        self.ring[: L.RING_NEXT] = self.heads[0][: L.RING_NEXT]
+        self.ring[L.RING_CLOSED : L.RING_CLOSED + 8] = bytes(8)
+        slots = self.publisher._shape[0]
+        for _ in range(slots):
+            self.send(dice)
+        for reader in self.readers:
+            reader._refused.clear()
+            reader._parts.clear()
+            for ring in reader._reader.rings():
+                reader._reader.detach(ring[0])
+        # Far from any that a reader has noted while it was damaged.
+        self.generation += 1 << 32
+        self.publisher._control.set_word(L.CONTROL_GENERATION, self.generation)
+        for reader in self.readers:
+            reader.latest()
+
+    def close(self) -> None:
+        """Leave nothing."""
+        for end in (*self.readers, self.publisher):
+            end.close()
+
+
+def _another(dice: random.Random, old: int, size: int) -> int:
+    value = dice.choice(
+        (
+            lambda: dice.choice(INTERESTING),
+            lambda: old + dice.choice((-2, -1, 1, 2, 3, 4, 8, 64)),
+            lambda: old ^ 1 << dice.randrange(8 * size),
+            lambda: dice.getrandbits(8 * size),
+            lambda: old + (1 << dice.randrange(8 * size)),
+        )
+    )()
+    return value % (1 << 8 * size)
+
+
+def _change(memory: mmap, at: int, size: int, dice: random.Random) -> str:
+    old = int.from_bytes(memory[at : at + size], "little")
+    new = _another(dice, old, size)
+    memory[at : at + size] = new.to_bytes(size, "little")
+    return f"{at}: {old:#x} -> {new:#x}"
+
+
+def damage(live: Live, dice: random.Random) -> tuple[bool, list[str]]:
+    """Change something; return whether every message must still be one that was sent, and what."""
+    told, certain = [], True
+    slots, stride = live.publisher._shape
+    for _ in range(dice.choice((1, 1, 1, 2, 3))):
+        what = dice.choice(("ring", "ring", "slot", "slot", "slot", "meaning", "body", "control"))
+        slot = L.RING_HEADER + dice.randrange(slots) * stride
+        if what == "ring":
+            at, size = dice.choice((*RING_FIELDS, (dice.randrange(L.RING_HEADER - 8), 1)))
+            told.append("ring " + _change(live.ring, at, size, dice))
+        elif what == "slot":
+            at, size = dice.choice(SLOT_FIELDS)
+            told.append("ring " + _change(live.ring, slot + at, size, dice))
+        elif what == "meaning":
+            at, size = dice.choice(MEANING_FIELDS)
+            told.append("ring " + _change(live.ring, slot + at, size, dice))
+            certain = False
+        elif what == "body":
+            for _ in range(dice.randrange(1, 6)):
+                at = slot + L.SLOT_HEADER + min(dice.randrange(200), int(dice.expovariate(0.1)))
+                told.append("ring " + _change(live.ring, at, dice.choice((1, 1, 2, 4, 8)), dice))
+            certain = False
+        else:
+            at, size = dice.choice((*CONTROL_FIELDS, (dice.randrange(L.CONTROL_SIZE - 8), 1)))
+            told.append("control " + _change(live.control, at, size, dice))
+    return certain, told
+
+
+def use(end: Any, how: str, *arguments: Any) -> tuple[str, Any]:
+    """Call it; return ("value", what it gave) or ("error", its class), or raise a `Fault`."""
+    try:
+        return "value", getattr(end, how)(*arguments)
+    except HorusError as error:
+        if "MemoryError" in str(error):
+            raise Fault(f"{how}: asked for too much memory: {error}") from error
+        return "error", type(error).__name__
+    except Exception as error:
+        raise Fault(f"{how}: {type(error).__name__}: {error}") from error
+
+
+def reopen(dice: random.Random) -> None:
+    """Open and close ends on the damaged files."""
+    core.Reader = dice.choice((native.Reader, pure.Reader))
+    try:
+        end: Any = dice.choice((Publisher, Subscriber))(TOPIC, dice.choice((None, Whole)))
+    except HorusError:
+        return
+    except Exception as error:
+        raise Fault(f"opening: {type(error).__name__}: {error}") from error
+    use(end, "close")
+
+
+def plant(live: Live, dice: random.Random) -> None:
+    """Put a file beside the ring that looks like one and is none."""
+    folder, name = live.publisher._folder, dice.randrange(1, 2**64)
+    data = bytearray(live.ring[:])
+    struct.pack_into("<Q", data, L.RING_PUBLISHER, name)
+    at, size = dice.choice(RING_FIELDS)
+    value = _another(dice, int.from_bytes(data[at : at + size], "little"), size)
+    data[at : at + size] = value.to_bytes(size, "little")
+    keep = dice.choice((len(data), len(data), dice.randrange(len(data)), len(data) + 64))
+    rings.ring_path(folder, name, 0).write_bytes((data + bytes(64))[:keep])
+    live.publisher._control.raise_generation()
+
+
+def case(live: Live, number: int) -> list[str]:
+    """Try one; return what was done, or raise a `Fault` that tells it."""
+    dice = random.Random(number)
+    live.heal(dice)
+    for _ in range(dice.randrange(1, 4)):
+        live.send(dice)
+    certain, told = damage(live, dice)
+    planted = dice.random() < 0.03
+    try:
+        if planted:
+            plant(live, dice)
+            told.append("a planted file")
+        for _ in range(dice.randrange(1, 5)):
+            how = dice.choice(READS)
+            arguments = [dice.choice((0, 2**62, 2**70, -1))] if how == "discard_before" else []
+            outcomes = [use(reader, how, *arguments) for reader in live.readers]
+            told.append(f"{how}: {outcomes}"[:300])
+            _judge(live, how, outcomes, certain and not planted)
+            if dice.random() < 0.3:
+                live.send(dice)
+        if dice.random() < 0.03:
+            told.append("reopen")
+            reopen(dice)
+        live.send(dice)
+        use(live.readers[0], "wait", 0.0)
+    except Fault as fault:
+        raise Fault(
+            f"case {number} ({live.writing_core} writer): {fault}\n" + "\n".join(told)
+        ) from None
+    finally:
+        if planted:
+            for ring in rings.ring_files(live.publisher._folder):
+                if ring.publisher != live.publisher._id:
+                    ring.path.unlink(missing_ok=True)
+    return told
+
+
+def _judge(live: Live, how: str, outcomes: list[tuple[str, Any]], certain: bool) -> None:
+    (kind, value), (other_kind, other) = outcomes
+    if kind != other_kind or not same(value, other):
+        raise Fault(f"{how}: the cores disagree: native {value!r}, pure {other!r}")
+    if kind == "error" or value is None or not certain:
+        return
+    got = {"recv": [value], "latest": [value], "recv_all": value}.get(how, [])
+    if how == "recv_stamped":
+        got = [value[0]]
+    for one in got:
+        if not any(same(one, sent) for sent in live.sent):
+            raise Fault(f"{how}: {one!r} was never sent")
+
+
+def batch(writing_core: str, numbers: range, note: Callable[[int], object]) -> None:
+    """Try so many one after the other, in a process of their own."""
+    rings.ring_shape = lambda capacity, depth: (4, max(512, -(-(capacity + 32) // 64) * 64))  # type: ignore[assignment]
+    live = Live(writing_core)
+    for number in numbers:
+        note(number)
+        case(live, number)
+    live.close()
+
+
+def run(
+    cases: int, first: int, writing_core: str, told: Callable[[str], object], limit: bool = True
+) -> int:
+    """Try so many cases from a first one on; return how many, or raise what went wrong.
+
+    ``limit`` bounds a child's memory: not under AddressSanitizer, which reserves terabytes.
+    """
+    for start in range(first, first + cases, BATCH):
+        numbers = range(start, min(start + BATCH, first + cases))
+        here, there = os.pipe()
+        place = mmap(-1, 4096)
+        pid = os.fork()
+        if not pid:
+            _child(writing_core, numbers, place, there, limit)
+        os.close(there)
+        fault = b""
+        while select.select([here], [], [], PATIENCE)[0] and (more := os.read(here, 65536)):
+            fault += more
+        else:
+            hung = not select.select([here], [], [], 0)[0]
+        if hung:
+            os.kill(pid, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+        os.close(here)
+        (at,) = struct.unpack_from("<Q", place)
+        place.close()
+        if hung or os.WIFSIGNALED(status) or status:
+            end = "hangs" if hung else f"ends with status {os.waitstatus_to_exitcode(status)}"
+            raise Fault(f"case {at} ({writing_core} writer) {end}\n{fault.decode()}")
+        done = numbers.stop - first
+        if done % 100_000 == 0:
+            told(f"{writing_core} writer: {done} cases")
+    return cases
+
+
+def _child(writing_core: str, numbers: range, place: mmap, there: int, limit: bool) -> None:
+    status = 1
+    try:
+        if limit:
+            with open("/proc/self/statm") as file:  # noqa: PTH123
+                size = int(file.read().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
+        batch(writing_core, numbers, lambda number: struct.pack_into("<Q", place, 0, number))
+        status = 0
+    except BaseException as error:
+        text = str(error) if isinstance(error, Fault) else repr(error)
+        if not isinstance(error, Fault):
+            import traceback
+
+            text = traceback.format_exc()
+        os.write(there, text.encode()[:60000])
+    finally:
+        os._exit(status)
+
+
+def clean() -> None:
+    """Remove what the children left."""
+    from horus.bus import leftovers
+
+    leftovers.clean(force=True)
+    waiting.clean_semaphores([])
+    assert not session.root().exists() or not list(session.root().iterdir())
