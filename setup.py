@@ -3,6 +3,7 @@
 from setuptools import Extension, setup
 
 NATIVE = "horus/bus/_native"
+FLAGS = ["-std=c11", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra"]
 
 setup(
     ext_modules=[
@@ -20,8 +21,14 @@ setup(
                     "writer.c",
                 )
             ],
-            extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-Wall", "-Wextra"],
+            extra_compile_args=FLAGS,
             optional=True,  # no compiler, no failure: the pure twin takes over
-        )
+        ),
+        Extension(
+            "horus.node._times",
+            ["horus/node/_native/times.c"],
+            extra_compile_args=FLAGS,
+            optional=True,
+        ),
     ]
 )

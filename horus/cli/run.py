@@ -93,6 +93,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--duration", type=seconds, metavar="S", help="end the run in order after S seconds"
     )
     parser.add_argument(
+        "--stats",
+        action="store_true",
+        help="print at the end how well each node kept time: rate, ticks, lateness, jitter, budget",
+    )
+    parser.add_argument(
         "--grace",
         type=seconds,
         default=3.0,
@@ -109,7 +114,11 @@ def main(args: argparse.Namespace) -> int:
 
     colour = os.isatty(1) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     options = Options(
-        grace=args.grace, fail_fast=args.fail_fast, duration=args.duration, colour=colour
+        grace=args.grace,
+        fail_fast=args.fail_fast,
+        duration=args.duration,
+        colour=colour,
+        stats=args.stats,
     )
     try:
         launch = Launch(args=args.args, remap=dict(args.remap), restart=args.restart)

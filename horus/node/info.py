@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from horus.node.times import TickTimes, Timing
 
 __all__ = ["NodeInfo", "NodeState"]
 
@@ -42,6 +46,7 @@ class NodeInfo:
     """
 
     __slots__ = (
+        "_budget",
         "_error_tally",
         "_errors",
         "_failed",
@@ -56,11 +61,13 @@ class NodeInfo:
         "_now",
         "_over_budget",
         "_overruns",
+        "_record",
         "_restarts",
         "_started_ns",
         "_state",
         "_stopped_ns",
         "_ticks",
+        "_times",
         "_total_ns",
     )
 
@@ -81,6 +88,10 @@ class NodeInfo:
         self._hangs = 0
         self._restarts = 0
         self._last_error = ""
+        #: What a tick may take, in seconds: the node sets it.
+        self._budget: Callable[[], float] = float
+        self._times: TickTimes | None = None
+        self._record: Callable[[int, int], object] = _ignored
         self._total_ns = 0
         self._last_ns = 0
         self._max_ns = 0
@@ -167,6 +178,14 @@ class NodeInfo:
         """Return the duration of the most recent tick in milliseconds."""
         return self._last_ns * _MS
 
+    def timing(self) -> Timing:
+        """Return how well the node kept time: ticks, lateness, jitter, use of its budget."""
+        from horus.node.times import timing_of
+
+        return timing_of(
+            self._times, self._ticks, self.get_uptime(), self._overruns, self._budget()
+        )
+
     def get_uptime(self) -> float:
         """Return the seconds since the node started running; they stand still once it stopped."""
         if self._started_ns is None:
@@ -197,6 +216,11 @@ class NodeInfo:
         self._stopped_ns = None
         self._error_tally = 0
         self._state = NodeState.RUNNING
+        if self._times is None:
+            from horus.node.times import TickTimes
+
+            self._times = TickTimes()
+            self._record = self._times.record
 
     def _stopped(self) -> None:
         """Note that the node has stopped; a crashed one stays CRASHED."""
@@ -205,8 +229,9 @@ class NodeInfo:
         if self._state is not NodeState.CRASHED:
             self._state = NodeState.STOPPED
 
-    def _ticked(self, duration_ns: int) -> None:
-        """Count one tick; the scheduler's loop does the same in line."""
+    def _ticked(self, duration_ns: int, late_ns: int = -1) -> None:
+        """Count one tick, ``late_ns`` after it was due; the scheduler's loop does it in line."""
+        self._record(late_ns, duration_ns)
         self._ticks += 1
         self._total_ns += duration_ns
         self._last_ns = duration_ns
@@ -221,6 +246,10 @@ class NodeInfo:
 
     def __repr__(self) -> str:
         return f"<NodeInfo {self._name!r} {self._state} ticks={self._ticks} errors={self._errors}>"
+
+
+def _ignored(_late_ns: int, _duration_ns: int) -> None:
+    """Take no note of a tick of what is no node, or has not started."""
 
 
 def describe(error: BaseException) -> str:

@@ -118,6 +118,7 @@ class Node:
         #: Runs a function in the node's process, while there is one.
         self._node_child: Callable[..., Any] | None = None
         self._node_info = NodeInfo(name, self.log_error)
+        self._node_info._budget = self._node_budget
         self._node_log: logging.Logger | None = None
         self._node_host: Scheduler | None = None  # that it was added to
         self._node_since = now_ns()  # from when on silence counts as age
@@ -147,6 +148,13 @@ class Node:
     def __repr__(self) -> str:
         when = f"{self.rate:g} Hz" if self.rate else f"on {', '.join(self._node_on)}"
         return f"<{type(self).__name__} {self.name!r} {when} {self.info.state}>"
+
+    def _node_budget(self) -> float:
+        """Return how many seconds a tick may take: the budget, else the period; 0: it has none."""
+        limits, hertz = self._node_limits, self._node_rate
+        if limits is not None and limits.budget_ns:
+            return limits.budget_ns * 1e-9
+        return 1 / hertz if hertz else 0.0
 
     # receiving --------------------------------------------------------------------------------
 

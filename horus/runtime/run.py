@@ -23,6 +23,7 @@ from horus.runtime.output import Output
 from horus.runtime.process import Guardian
 from horus.runtime.sessions import RunDevice, note_devices
 from horus.runtime.supervisor import Options, Supervisor
+from horus.scheduler import stats
 
 if TYPE_CHECKING:
     from horus.hardware.plan import ProcessPlan
@@ -120,6 +121,9 @@ def run(job: Job, options: Options) -> int:
             return 1
         output.say("\n Phase 2: Starting all processes...\n")
         env = {**os.environ, "HORUS_SESSION_ID": session_id, "PYTHONUNBUFFERED": "1"}
+        env.pop(stats.FOLDER, None)
+        if options.stats:
+            env[stats.FOLDER] = str(session_path)
         return Supervisor(session_path, output, guardian, options, env).run(programs)
 
 

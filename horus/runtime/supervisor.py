@@ -26,6 +26,7 @@ from horus.runtime.restarts import Restarts
 from horus.runtime.sessions import note_processes
 from horus.runtime.signals import SignalInbox
 from horus.runtime.stopping import StopSequence
+from horus.scheduler import stats
 
 #: Started in this order; stopped with the simulated devices last.
 _KINDS = ("twin", "driver", "node")
@@ -53,6 +54,8 @@ class Options:
     #: End the run after this time (s).
     duration: float | None = None
     colour: bool = False
+    #: Print how well each node kept time when the run is over.
+    stats: bool = False
 
 
 def in_order(programs: Sequence[Program]) -> list[Program]:
@@ -119,10 +122,19 @@ class Supervisor:
             self._sweep()
         stopped = self._stop is not None
         self._report.say(" All processes stopped." if stopped else "\n All processes have ended.")
+        if self._options.stats:
+            self._tell_stats()
         seen = self._inbox.count
         self._output.flush(lambda: self._inbox.count > seen)
         self._inbox.ignore()
         return self._status()
+
+    def _tell_stats(self) -> None:
+        found = stats.collected(self._session_path)
+        if found:
+            self._report.say("\n" + stats.table(found).rstrip("\n"))
+        else:
+            self._report.say("\n --stats: no node has told how it kept time")
 
     # -- start
 

@@ -131,7 +131,7 @@ class Loop:
             try:
                 task.call(task.node)  # type: ignore[misc]
             except Exception as error:
-                info._ticked(clock() - start)
+                info._ticked(clock() - start, start - (key >> PLACE_BITS))
                 info._failed += 1
                 if not self._failed(task, error):
                     task.call = None
@@ -157,6 +157,7 @@ class Loop:
                     info._max_ns = duration
                 if duration < info._min_ns:
                     info._min_ns = duration
+                info._record(start - (key >> PLACE_BITS), duration)
             if task.rest:  # its period is no whole number of ns
                 key += task.advance(1) << PLACE_BITS
                 late = end - (key >> PLACE_BITS)

@@ -10,6 +10,7 @@ from typing import Any, overload
 from horus.errors import did_you_mean
 from horus.node.node import Node
 from horus.node.options import checked_rate
+from horus.scheduler import stats as stats_of_run
 from horus.scheduler.clock import Clock, SystemClock
 from horus.scheduler.compute import importing_main
 from horus.scheduler.running import Run
@@ -147,6 +148,7 @@ class Scheduler:
             "last_error": node.info.last_error(),
             "dropped": {topic: node.dropped(topic) for topic in node.get_subscribers()},
             **node.info.get_metrics(),
+            **node.info.timing().flat(),
         }
 
     def _node(self, name: str) -> tuple[Node, int]:
@@ -161,12 +163,13 @@ class Scheduler:
 
     # running ----------------------------------------------------------------------------------
 
-    def run(self, duration: float | None = None) -> None:
+    def run(self, duration: float | None = None, *, stats: bool = False) -> None:
         """Run the nodes until something stops them, or for so many seconds.
 
         On the main thread SIGINT and SIGTERM stop the run in order and it returns as usual; one
         that comes while a tick blocks interrupts it. An exception that no ``on_error`` and no
-        policy takes is raised here once all is stopped.
+        policy takes is raised here once all is stopped. With ``stats`` a table of how well each
+        node kept time is printed at the end.
         """
         if duration is not None and not 0 <= duration < float("inf"):
             raise ValueError(f"run: duration is {duration!r}; it is seconds, 0 or more")
@@ -187,6 +190,7 @@ class Scheduler:
         finally:
             self._run = None
             self._running = False
+            stats_of_run.tell((self.get_node_stats(name) for name in self._orders), stats)
         _raise(failure)
 
     def tick_once(self) -> None:
@@ -293,10 +297,10 @@ def _raise(failure: BaseException | None) -> None:
             del failure  # it refers to this frame
 
 
-def run(*nodes: Node | Iterable[Node], duration: float | None = None) -> None:
+def run(*nodes: Node | Iterable[Node], duration: float | None = None, stats: bool = False) -> None:
     """Run nodes until they are stopped, or for so many seconds, and return.
 
     The short form of ``Scheduler().add(*nodes).run(duration)``; see `Scheduler`.
     """
     with Scheduler() as scheduler:
-        scheduler.add(*nodes).run(duration)
+        scheduler.add(*nodes).run(duration, stats=stats)
