@@ -32,7 +32,7 @@ def main(args: argparse.Namespace) -> int:
     from horus.errors import ConfigError
     from horus.hardware import config as hardware_config
 
-    path = _find(args.what)
+    path = find(args.what)
     robot = None
     try:
         robot = hardware_config.load(path)
@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> int:
     return 1 if faults else 0
 
 
-def _find(what: str | None) -> Path:
+def find(what: str | None) -> Path:
     """Return the file that is meant."""
     from horus.errors import did_you_mean
     from horus.runtime.files import UsageError, find_config

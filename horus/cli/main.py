@@ -57,7 +57,12 @@ COMMANDS = {
     "scan": Command("horus.cli.scan", "list what is plugged in, for horus.yaml", "horus scan"),
     "drivers": Command("horus.cli.drivers", "list the device drivers", "horus drivers mpu6050"),
     "buses": Command("horus.cli.buses", "list the kinds of bus", "horus buses socketcan"),
-    "new": Command("horus.cli.new", "begin a driver of your own", "horus new driver my_sensor"),
+    "new": Command("horus.cli.new", "begin a robot, or a driver of your own", "horus new my_robot"),
+    "service": Command(
+        "horus.cli.service",
+        "let a robot start with its machine",
+        "horus service install --print examples/rover",
+    ),
     "plugins": Command("horus.cli.plugins", "list the plugins", "horus plugins"),
     "bench": Command("horus.cli.bench", "measure the message bus on this machine", "horus bench"),
 }

@@ -1,6 +1,7 @@
-"""Begin a driver of your own: writes a package that works at once, with a twin and tests.
+"""Begin a robot, or a driver of your own: writes what works at once, with tests.
 
-It is about an invented thermometer; replace what is invented by what the data sheet says.
+A robot is a folder with horus.yaml, node files and tests in simulated time. A driver is a package
+about an invented thermometer; replace what is invented by what the data sheet says.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ import argparse
 import keyword
 import re
 import sys
-from importlib import resources
 from pathlib import Path
+
+from horus.cli import robots
+from horus.cli.starting import read, write
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,21}")
 _EXAMPLES = """\
 examples:
+  horus new my_robot                                  a robot without hardware yet, ./my_robot
+  horus new my_robot --template rover                 or arm, or sensor: with devices and nodes
   horus new driver my_sensor                          a package of its own, ./horus-my-sensor
   horus new driver my_motor --bus can                 for a device on CAN
   horus new driver my_sensor --into drivers/env       one file and its tests, in a clone of HORUS
@@ -34,9 +39,17 @@ _PACKAGE = {
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `horus new`."""
     parser.epilog = _EXAMPLES
-    parser.add_argument("what", choices=("driver",), help="what to begin")
-    parser.add_argument("name", metavar="NAME", help="as after use: in horus.yaml, e.g. my_sensor")
-    parser.add_argument("--bus", choices=("i2c", "can", "serial"), default="i2c", help="its bus")
+    parser.usage = "horus new [driver] NAME [options]"
+    parser.add_argument(
+        "words",
+        nargs="+",
+        metavar="NAME",
+        help="the robot's name, which is its folder's; or driver NAME, as after use: in horus.yaml",
+    )
+    parser.add_argument(
+        "--template", choices=sorted(robots.TEMPLATES), help="of a robot (default: empty)"
+    )
+    parser.add_argument("--bus", choices=("i2c", "can", "serial"), help="of a driver (i2c)")
     parser.add_argument(
         "--into", metavar="FOLDER", type=Path, help="a folder of drivers in a clone of HORUS"
     )
@@ -44,30 +57,51 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Write the files and say what to do next; 2 for a name that will not do."""
-    problem = _problem(args.name)
+    first, *more = args.words
+    driver = first == "driver" and bool(more)
+    problem = ""
+    if len(args.words) != 1 + driver:
+        problem = f"one name, not {len(args.words) - driver}: {' '.join(args.words[driver:])}"
+    elif driver and args.template:
+        problem = "--template is for robots, not for a driver"
+    elif not driver and (args.bus or args.into):
+        problem = f"--bus and --into are for drivers: horus new driver {first}"
+    elif first == "driver" and not driver:
+        problem = "a driver needs a name: horus new driver my_sensor"
     if problem:
         print(f"horus new: {problem}", file=sys.stderr)
         return 2
-    if args.into is not None:
-        return _into(args.name, args.bus, args.into)
-    package = Path(f"horus-{args.name.replace('_', '-')}")
+    if not driver:
+        return robots.begin(first, args.template or "empty")
+    return _driver(more[0], args.bus or "i2c", args.into)
+
+
+def _driver(name: str, bus: str, into: Path | None) -> int:
+    """Write a package with a driver, or a driver into a clone."""
+    problem = _problem(name)
+    if problem:
+        print(f"horus new: {problem}", file=sys.stderr)
+        return 2
+    if into is not None:
+        return _into(name, bus, into)
+    package = Path(f"horus-{name.replace('_', '-')}")
     texts = {
-        package / fill(target, args.name): starter(source.format(bus=args.bus), args.name)
+        package / fill(target, name): starter(source.format(bus=bus), name)
         for source, target in _PACKAGE.items()
     }
-    texts[package / f"horus_{args.name}" / "py.typed"] = ""
+    texts[package / f"horus_{name}" / "py.typed"] = ""
     if package.exists():
         print(f"horus new: {package} is there already: nothing was written", file=sys.stderr)
         return 1
-    _write(texts)
+    write(texts)
     print(
         f"wrote {package}: a driver, its simulated twin and tests that pass\n\nnext:\n"
         f"  cd {package}\n"
         '  pip install -e ".[dev]"       # the driver is known from now on\n'
-        f"  horus drivers {args.name}\n"
+        f"  horus drivers {name}\n"
         "  python -m pytest\n"
-        f"  edit {fill(_PACKAGE['{bus}_driver.txt'], args.name)}: replace what is invented\n"
-        f"  edit {fill(_PACKAGE['{bus}_test.txt'], args.name)}: bytes of the data sheet"
+        f"  edit {fill(_PACKAGE['{bus}_driver.txt'], name)}: replace what is invented\n"
+        f"  edit {fill(_PACKAGE['{bus}_test.txt'], name)}: bytes of the data sheet"
     )
     return 0
 
@@ -117,7 +151,7 @@ def _into(name: str, bus: str, folder: Path) -> int:
     if there:
         print(f"horus new: {' and '.join(there)} is there already", file=sys.stderr)
         return 1
-    _write(texts)
+    write(texts)
     print(
         f"wrote {' and '.join(map(str, texts))}\n\nnext:\n"
         f'  add to {drivers / "__init__.py"}:  "{name}": "{module}:{class_name(name)}",\n'
@@ -128,16 +162,9 @@ def _into(name: str, bus: str, folder: Path) -> int:
     return 0
 
 
-def _write(texts: dict[Path, str]) -> None:
-    for path, text in texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-
-
 def starter(file: str, name: str) -> str:
     """Return a starter with the driver's name in it."""
-    source = resources.files("horus.cli") / "starters" / file
-    return fill(source.read_text(encoding="utf-8"), name)
+    return fill(read(file), name)
 
 
 def fill(text: str, name: str) -> str:
