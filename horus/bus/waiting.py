@@ -77,6 +77,12 @@ class Bell:
                 if self._closed and not self._sleepers:
                     semaphore.close()
 
+    def ring(self) -> None:
+        """Wake who sleeps, or who sleeps next; for this process itself."""
+        with self._lock:
+            if self._semaphore is not None and not self._closed:
+                self._semaphore.release()
+
     def close(self) -> None:
         """Remove the semaphore; threads that sleep on it wake, and the last lets go of it."""
         import posix_ipc

@@ -1,4 +1,8 @@
-"""A node's functions, checked when given; `async def` ones run to their end at each call."""
+"""A node's functions, checked when given.
+
+With an ``async def tick`` they run on an event loop that all such nodes of a run share (see
+`horus.scheduler.coroutines`). Without, those that are ``async def`` run to their end at each call.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +52,7 @@ class Callbacks:
             raise TypeError(
                 f"node {node!r}: {option} function {_name(function)} must take {_CALLS[option]}"
             )
-        if not _is_async(function):
+        if self.is_async or not _is_async(function):  # with an async tick all run on its event loop
             return function
 
         def run(*arguments: Any) -> object:

@@ -33,7 +33,10 @@ class Node:
         name: letters, digits and ``_ - . /``, at most 64; without one, ``node_`` and 8 hex digits.
         pubs: topics it publishes: a name, a `Pub`, or a list of them.
         subs: topics it subscribes to: a name, a `Sub`, or a list of them.
-        tick: called with the node at each tick; may be ``async def``, as may the next three.
+        tick: called with the node at each tick. ``async def``: all such nodes of a run share one
+            event loop, on which the next three run as well, ``async def`` or not; a tick that is
+            due while the last one has not ended is skipped and counted as an overrun; at a stop,
+            what does not end within 0.2 s is cancelled.
         rate: ticks a second, in Hz; 30 if not given.
         init: called with the node before the first tick.
         shutdown: called with the node after the last tick, on every kind of stop.

@@ -98,6 +98,11 @@ def checked_on(name: str, on: object, subs: dict[str, Sub]) -> tuple[str, ...]:
 
 def checked_kind(name: str, compute: object, thread: bool, calls: Callbacks) -> Compute | None:
     """Return where a node computes; what makes no sense together is refused."""
+    if thread and calls.is_async:
+        raise ValueError(
+            f"node {name!r}: thread=True with an async tick: async nodes share an event loop, on a "
+            "thread of its own; leave thread away"
+        )
     if compute is None:
         return None
     if compute not in _COMPUTE:

@@ -17,6 +17,7 @@ from horus.scheduler.task import Task
 
 if TYPE_CHECKING:
     from horus.bus.waiting import Bell
+    from horus.scheduler.coroutines import SteppedHost
     from horus.scheduler.watch import Watch
 
 __all__ = ["EventLoop"]
@@ -29,6 +30,8 @@ class EventLoop(Loop):
     """Ticks its tasks when they are due or when a message calls them."""
 
     _single = True
+    #: The event loop that is stepped with simulated time.
+    stepped: SteppedHost | None = None
     _bell: Bell | None = None
     _called: tuple[tuple[Task, Watch], ...] = ()
 
@@ -36,6 +39,9 @@ class EventLoop(Loop):
         self._listen()
         heap, clock = self._heap, self._clock.monotonic_ns
         while not self.attention:
+            stepped = self.stepped
+            if stepped is not None:
+                stepped.loop.run_ready()
             ticked = self._round(places)
             if self.attention:
                 return
@@ -43,7 +49,7 @@ class EventLoop(Loop):
             due = key >> PLACE_BITS
             if clock() < due:
                 if not ticked:
-                    self._doze_until(due)
+                    self._doze_until(due if stepped is None else self._next(due))
                 continue
             task = places[key & PLACE_MASK]
             if task.events is None:
@@ -54,11 +60,16 @@ class EventLoop(Loop):
     def tick_once(self) -> None:
         """Tick each timed task once in order, and after each of them those that it called."""
         self._listen()
+        if self.stepped is not None:
+            self.stepped.loop.run_ready()
+        for task, _ in self._called:
+            self._patiently(task)
         timed = [task for task in self._ordered() if task.events is None]
         for task in timed:
             if not self.stopping:
                 if task.guard is not None:
                     task.guard.due_from(None)
+                self._patiently(task)
                 self._tick(task)
                 self._round([])
         for _ in self._called:  # what they sent each other
@@ -95,6 +106,8 @@ class EventLoop(Loop):
         for task, watch in self._called:
             if self.stopping or not task.call or not watch.ready():
                 continue
+            if task.coroutine is not None and not task.coroutine.ready():
+                continue
             if watch.held_ns:
                 if clock() < watch.held_ns:
                     continue
@@ -113,6 +126,9 @@ class EventLoop(Loop):
         """Tick a task for a message or for its heartbeat."""
         before, ticks = watch.before(), task.target is task.node.info
         watch.ticked_ns = self._clock.monotonic_ns()
+        if task.coroutine is not None:  # it looks itself at what its tick has read
+            self._tick(task)
+            return
         if task.guard is not None:
             task.guard.due_from(None)
         self._tick(task)
@@ -137,7 +153,7 @@ class EventLoop(Loop):
         if task.call is None:
             heappop(self._heap)
             return
-        resting = watch.held_ns or task.target is not task.node.info
+        resting = task.coroutine is None and (watch.held_ns or task.target is not task.node.info)
         beat = watch.ticked_ns + task.step
         if resting or not watch.ticked_ns or beat <= now:
             watch.held_ns = 0
@@ -150,6 +166,21 @@ class EventLoop(Loop):
             beat, task.put_off = task.put_off, 0
         heapreplace(self._heap, (beat << PLACE_BITS) | place)
 
+    def _next(self, due: int) -> int:
+        """Return the moment before ``due`` at which a coroutine goes on or a node's rest ends."""
+        assert self.stepped is not None
+        now, times = self._clock.monotonic_ns(), [due]
+        timer = self.stepped.loop.due_ns()
+        if timer is not None:
+            times.append(timer)
+        times += [t.coroutine.wait_ns for t, _ in self._called if t.coroutine is not None]
+        return min(time for time in times if time > now)
+
+    def wake(self) -> None:
+        """Look again at what messages call; from any thread."""
+        if self._bell is not None:
+            self._bell.ring()
+
     def _doze_until(self, due: int) -> None:
         """Sleep until a moment, until a message comes, or until something wants attention."""
         bell = self._bell
@@ -157,7 +188,10 @@ class EventLoop(Loop):
             self._sleep_until(due)
             return
         armed = False not in [watch.arm() for _, watch in self._called]
-        if any(t.call and not w.held_ns and w.ready() for t, w in self._called):
+        if any(
+            t.call and not w.held_ns and w.ready() and (t.coroutine is None or t.coroutine.ready())
+            for t, w in self._called
+        ):
             return
         wait = due - self._spin_ns - self._clock.monotonic_ns()
         if wait < SHORTEST_SLEEP_NS:

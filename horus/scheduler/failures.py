@@ -47,20 +47,30 @@ class Failures:
     def failed(self, task: Task, error: Exception) -> bool:
         """Deal with an exception from ``tick`` or ``init``; return whether the node goes on."""
         task.node.info._raised(error)
-        if task.starting:
-            return self._init[task.node.failure_policy](task, error)
         on_error = task.node._node_calls.on_error
-        if on_error is None:
-            return self._tick[task.node.failure_policy](task, error)
+        if task.starting or on_error is None:
+            return self.policy(task, error)
+        second = None
         try:
             on_error(task.node, error)
-        except Exception as second:
+        except Exception as raised:
+            second = raised
+        self.handled(task, error, second)
+        return True
+
+    def policy(self, task: Task, error: Exception) -> bool:
+        """Do what the node's policy says; return whether it goes on."""
+        policies = self._init if task.starting else self._tick
+        return policies[task.node.failure_policy](task, error)
+
+    def handled(self, task: Task, error: Exception, second: Exception | None) -> None:
+        """Note that ``on_error`` has handled an exception, or has raised a second one."""
+        if second is not None:
             if second is not error and second.__context__ is None:
                 second.__context__ = error  # so that both tracebacks are logged
             task.log_error("on_error raised while it handled an exception of tick", second)
         if task.node.info._error_tally > TOLERATED_ERRORS:
             task.node.info.transition_to_error(f"more than {TOLERATED_ERRORS} exceptions")
-        return True
 
     def _fatal(self, where: str, task: Task, error: Exception) -> bool:
         self._crash(task, error, where)
@@ -89,6 +99,9 @@ class Failures:
             )
             task.node.info._state = NodeState.PAUSED
             task.make_safe()
+            if task.coroutine is not None:
+                task.coroutine.rest(self._now() + SKIP_REST_NS)
+                return True
             task.call = partial(self._resume, task)
             if task.events is not None:  # its next tick comes with a message
                 task.call, task.target = partial(self._wake, task), self._aside
@@ -120,6 +133,9 @@ class Failures:
             f"{where} raised; restart {task.restarts} of {node.max_restarts} in {delay:g} s", error
         )
         task.make_safe()
+        if task.coroutine is not None:
+            task.coroutine.begin_again(now + int(delay * 1e9))
+            return True
         task.shut_down()
         task.call = partial(self._begin_again, task)
         task.target = self._aside

@@ -33,6 +33,7 @@ class Guard:
     __slots__ = (
         "_aside",
         "_due",
+        "_frames",
         "_missed",
         "_now",
         "_said_ns",
@@ -59,6 +60,7 @@ class Guard:
         self._skip = False
         self._said_ns = -SAY_EVERY_NS
         self._due: Callable[[], int] | None = None
+        self._frames: Callable[[], list[Any]] | None = None
         self.doing = "tick"
         self.began_ns = 0  # of the call that is under way; 0: none is
         self.barked_ns = 0  # `began_ns` of the call that the watchdog has reported
@@ -70,20 +72,39 @@ class Guard:
 
     def __call__(self, node: Any) -> object:
         """Tick, and look afterwards whether it kept its limits."""
-        if self._skip:
-            self._skip = False
+        if self.skipping():
             self.task.target = node.info
-            node.info._overruns += 1
             return None
         assert self.tick is not None
         began = self._now()
-        due = began if self._due is None else min(self._due(), began)
-        self.thread, self.began_ns = get_ident(), began
+        due = self.due(began)
+        self.begin("tick", began, get_ident())
         try:
             return self.tick(node)
         finally:
-            self.began_ns = 0
+            self.end()
             self.check(self._now(), began, due)
+
+    def due(self, now: int) -> int:
+        """Return when the tick that begins now was due."""
+        return now if self._due is None else min(self._due(), now)
+
+    def skipping(self) -> bool:
+        """Return whether this tick is to be left out, and count it."""
+        skip, self._skip = self._skip, False
+        self.task.node.info._overruns += skip
+        return skip
+
+    def begin(
+        self, doing: str, now: int, thread: int, frames: Callable[[], list[Any]] | None = None
+    ) -> None:
+        """Note that a call begins, for the watchdog; ``frames`` tells where a coroutine is."""
+        self.doing, self.thread, self._frames = doing, thread, frames
+        self.began_ns = now
+
+    def end(self) -> None:
+        """Note that the call has ended."""
+        self.began_ns = 0
 
     def check(self, ended: int, began: int, due: int) -> None:
         """Count what a tick that has ended took too long, and see to it."""
@@ -118,12 +139,11 @@ class Guard:
 
     def around(self, doing: str, call: Callable[[Any], object], node: Any) -> object:
         """Make another call of the node, such as ``shutdown``, under the eyes of the watchdog."""
-        self.doing, self.thread = doing, get_ident()
-        self.began_ns = self._now()
+        self.begin(doing, self._now(), get_ident())
         try:
             return call(node)
         finally:
-            self.began_ns, self.doing = 0, "tick"
+            self.end()
 
     @property
     def hanging(self) -> bool:
@@ -132,6 +152,10 @@ class Guard:
 
     def stack(self) -> str:
         """Return where the call is, without the frames of the scheduler."""
+        waiting = [] if self._frames is None else self._frames()
+        if waiting:
+            walked = [(frame, frame.f_lineno) for frame in waiting]
+            return "".join(traceback.StackSummary.extract(iter(walked)).format()).rstrip()
         frame = sys._current_frames().get(self.thread)
         frames = traceback.extract_stack(frame) if frame is not None else []
         own = [number for number, one in enumerate(frames) if "/horus/scheduler/" in one.filename]

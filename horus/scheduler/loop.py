@@ -44,7 +44,7 @@ class _End(Task):
         self.warned = False
         self.due = due
         self.put_off = 0
-        self.events = self.guard = None
+        self.events = self.guard = self.coroutine = None
         self.step, self.rest, self.whole, self.carry = FOREVER_NS, 0, 1, 0
 
 
@@ -92,6 +92,8 @@ class Loop:
                 task.begin(begin)
             if task.guard is not None:
                 task.guard.due_from(self._due)
+            if task.coroutine is not None:
+                task.coroutine.loop, task.coroutine.patient = self, False
         with _fine_sleep():
             while not self.stopping:
                 self.attention = False
@@ -178,11 +180,17 @@ class Loop:
                 return
 
     def _overran(self, task: Task, missed: int) -> None:
-        """Count ticks that were skipped; say it once of a node that cannot hold its rate."""
+        """Count ticks that were skipped."""
         info = task.target
         if task.node is not None and task.node._node_excused:
             return
+        if task.coroutine is not None:  # its own counts the ticks that have ended
+            info = task.node.info
         info._overruns += missed
+        self.warn_of_overruns(task, info)
+
+    def warn_of_overruns(self, task: Task, info: NodeInfo) -> None:
+        """Say it once of a node that cannot hold its rate."""
         if task.warned or info._overruns < MANY_OVERRUNS or info._overruns * 5 < info._ticks:
             return
         task.warned = True
@@ -199,8 +207,17 @@ class Loop:
         for task in self._ordered():
             if task.guard is not None:
                 task.guard.due_from(None)
+            self._patiently(task)
             if not self.stopping:
                 self._tick(task)
+
+    def _patiently(self, task: Task) -> None:
+        """Let an async tick end before the next node's, where nothing else waits for it."""
+        if task.coroutine is not None:
+            task.coroutine.loop, task.coroutine.patient = self, task.coroutine.host.alone
+
+    def wake(self) -> None:
+        """Look again at what messages call; from any thread."""
 
     def _tick(self, task: Task) -> None:
         """Tick a task now and count it, as `_run` does in line."""

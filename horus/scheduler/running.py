@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from horus.node import Node
 from horus.node.info import NodeState, describe
@@ -22,6 +23,10 @@ from horus.scheduler.signals import StopSignals
 from horus.scheduler.stopping import TICK_TIME, make_safe, strip_traceback
 from horus.scheduler.task import Task
 from horus.scheduler.worker import SLICE, Job, Worker
+
+if TYPE_CHECKING:
+    from horus.scheduler.asyncnode import AsyncNode
+    from horus.scheduler.coroutines import Host
 
 __all__ = ["Run"]
 
@@ -50,7 +55,8 @@ class Run:
         # For nodes with a thread of their own: the thread, its loop, and the call that is the loop.
         self._workers: dict[str, Worker] = {}
         self._loops: dict[str, Loop] = {}
-        self._ticking: dict[str, Job] = {}
+        self._ticking: dict[str, Job | AsyncNode] = {}
+        self._host: Host | None = None  # for those whose tick is async
         self._failure: BaseException | None = None
         self._children: dict[str, Child] = {}  # where nodes with compute="process" compute
         self._slots = Slots()
@@ -59,14 +65,19 @@ class Run:
         self.stopping = False
 
     def _new_loop(self, task: Task | None = None) -> Loop:
-        kind = EventLoop if task is not None and task.events is not None else Loop
+        kind = EventLoop if task is not None and self._has_events(task) else Loop
         return kind(self.clock, self._failures.failed, self._spin_ns)
+
+    def _has_events(self, task: Task) -> bool:
+        """Return whether more than the grid makes a node tick: messages, or simulated timers."""
+        simulated = isinstance(self.clock, SimClock)
+        return task.events is not None or (simulated and task.node._node_calls.is_async)
 
     def add(self, node: Node, order: int) -> None:
         """Take in a node; it starts at the next `to_the_end` or `step`."""
         self._tasks[node.name] = task = Task(node, order)
         task.limit(self._misses.missed, self.clock.monotonic_ns)
-        if task.events is not None and not isinstance(self._loop, EventLoop):
+        if self._has_events(task) and not isinstance(self._loop, EventLoop):
             self._loop = self._new_loop(task)
 
     def set_rate(self, name: str, hertz: float) -> None:
@@ -132,6 +143,8 @@ class Run:
                 return
             if threads:
                 self._give_thread(name, task)
+            if task.node._node_calls.is_async and task.coroutine is None:
+                self._give_event_loop(name, task)
             if not task.initialised and task.call is None:
                 try:
                     self._call(name, task.initialise)
@@ -155,10 +168,26 @@ class Run:
                 task.call = pooled
             task.tick = pooled
 
+    def _give_event_loop(self, name: str, task: Task) -> None:
+        """Let an async node run beside the others on the event loop of the run."""
+        from horus.scheduler.asyncnode import AsyncNode
+        from horus.scheduler.coroutines import SteppedHost, ThreadHost
+
+        if self._host is None:
+            if isinstance(self._loop, EventLoop) and isinstance(self.clock, SimClock):
+                self._host = self._loop.stepped = SteppedHost(self.clock)
+            else:
+                self._host = ThreadHost(self.fail)
+        task.coroutine = self._ticking[name] = AsyncNode(
+            task, self._host, self._failures, self.clock.monotonic_ns, self.fail
+        )
+
     def _call(self, name: str, function: Callable[[], object]) -> None:
         """Call on the node's own thread, if it has one, and wait for the end."""
-        worker = self._workers.get(name)
-        if worker is None:
+        worker, coroutine = self._workers.get(name), self._tasks[name].coroutine
+        if coroutine is not None:
+            coroutine.host.run(coroutine.initialise())
+        elif worker is None:
             function()
         else:
             worker.submit(function).result()
@@ -166,6 +195,17 @@ class Run:
     def _bounded(self, name: str, task: Task) -> None:
         """Run a shutdown; one on another thread is left when the node's watchdog says so."""
         worker, guard = self._workers.get(name), task.guard
+        if task.coroutine is not None:
+            host = task.coroutine.host
+            watched = guard is not None and guard.limits.watchdog_ns
+            left = "the event loop is blocked; its shutdown is left out"
+            if host.answers():
+                left = "its shutdown is left; the stop goes on"
+                hangs = (lambda: guard.hanging) if guard is not None and watched else bool
+                if host.run(task.coroutine.shut_down(), hangs):
+                    return
+            task.node.log_error(left)
+            return
         if worker is None or guard is None or not guard.limits.watchdog_ns:
             self._call(name, task.shut_down)
             return
@@ -187,7 +227,9 @@ class Run:
         if self._workers:
             sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL))
         mine = [t for name, t in self._tasks.items() if name not in self._workers]
-        if not any(t.events for t in mine):  # those that messages call have threads of their own
+        if not any(
+            map(self._has_events, mine)
+        ):  # those that messages call have threads of their own
             self._loop = self._new_loop()
         self._loop.tasks = mine
         for name in self._workers:
@@ -218,8 +260,8 @@ class Run:
             task.make_safe(always=True)
 
     def is_apart(self, task: Task) -> bool:
-        """Return whether a node has a thread of its own."""
-        return task.node.name in self._workers
+        """Return whether a node does not tick on the thread of the run."""
+        return task.node.name in self._workers or task.coroutine is not None
 
     def fail(self, error: BaseException) -> None:
         """End the run in order and let it raise this."""
@@ -273,6 +315,8 @@ class Run:
         make_safe(late, {})
         for name, task in reversed(self._tasks.items()):
             self._shut_down(name, task)
+        if self._host is not None:
+            self._host.close()
         for name, task in self._tasks.items():
             if name not in self._stuck() and name not in self._left:
                 task.close()
@@ -293,6 +337,7 @@ class Run:
             if name in self._children:  # what it computes, nobody needs any more
                 self._ticking[name].done.wait(TICK_TIME)
                 self._loops[name].abandon()
+        self._cancel()
         for name, child in self._children.items():
             child.close()
             self._tasks[name].node._node_child = None
@@ -300,10 +345,21 @@ class Run:
         for name in self._stuck():
             self._ticking[name].done.wait(max(0.0, deadline - monotonic()))
         for name in self._stuck():
-            self._loops[name].abandon()
-            self._tasks[name].node.log_error(
+            task = self._tasks[name]
+            (task.coroutine or self._loops[name]).abandon()
+            task.node.log_error(
                 f"its tick has not ended within {THREAD_STOP:g} s; its shutdown is left out"
             )
+
+    def _cancel(self) -> None:
+        """Cancel the async ticks that do not end by themselves."""
+        under_way = [t.coroutine for t in self._tasks.values() if t.coroutine is not None]
+        deadline = monotonic() + TICK_TIME
+        for coroutine in under_way:
+            if coroutine.host.alone:
+                coroutine.wait(deadline - monotonic())
+        for coroutine in under_way:
+            coroutine.cancel()
 
     def _shut_down(self, name: str, task: Task) -> None:
         """Run one shutdown; a second signal leaves it if it blocks."""

@@ -6,9 +6,13 @@ import threading
 from collections.abc import Mapping, Sequence
 from time import monotonic
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from horus.scheduler.task import Task
 from horus.scheduler.worker import Job
+
+if TYPE_CHECKING:
+    from horus.scheduler.asyncnode import AsyncNode
 
 __all__ = ["make_safe", "strip_traceback"]
 
@@ -18,7 +22,7 @@ SAFE_TIME = 1.0  # s
 TICK_TIME = 0.2  # s
 
 
-def make_safe(tasks: Sequence[Task], ticking: Mapping[str, Job]) -> list[Task]:
+def make_safe(tasks: Sequence[Task], ticking: Mapping[str, Job | AsyncNode]) -> list[Task]:
     """Call ``safe`` of every actuator at once, each in a thread; go on after a second.
 
     Return those that were still ticking on a thread of their own: they need it once more.
@@ -43,7 +47,7 @@ def make_safe(tasks: Sequence[Task], ticking: Mapping[str, Job]) -> list[Task]:
     return late
 
 
-def _make_one_safe(task: Task, ticking: Job | None, late: list[Task]) -> None:
+def _make_one_safe(task: Task, ticking: Job | AsyncNode | None, late: list[Task]) -> None:
     if ticking is not None and not ticking.done.wait(TICK_TIME):
         late.append(task)  # the tick's last command may come after ours
     task.make_safe()

@@ -13,6 +13,7 @@ from horus.scheduler.watch import Watch
 
 if TYPE_CHECKING:
     from horus.node import Node
+    from horus.scheduler.asyncnode import AsyncNode
 
 __all__ = ["FOREVER_NS", "Task"]
 
@@ -30,6 +31,7 @@ class Task:
     __slots__ = (
         "call",
         "carry",
+        "coroutine",
         "due",
         "events",
         "guard",
@@ -58,6 +60,7 @@ class Task:
         #: What `call` is while the node runs; a guard if its time is limited.
         self.tick: Callable[[Any], object] | None = node._node_calls.tick
         self.guard: Guard | None = None
+        self.coroutine: AsyncNode | None = None  # what begins its ticks, if they are async
         self.target = node.info  # where the loop counts
         self.due = 0  # ns: the next tick; while a loop runs, that is in the loop's heap
         self.put_off = 0  # ns: when the next tick is due instead, if not 0
@@ -118,20 +121,28 @@ class Task:
 
     def initialise(self) -> None:
         """Run the node's ``init``; what it raises passes through."""
-        node = self.node
-        node.info._state = NodeState.INITIALIZING
-        self.starting = True
-        init = node._node_calls.init
+        self.before_init()
+        init = self.node._node_calls.init
         if init is not None:
-            init(node)
+            init(self.node)
+        self.after_init()
+
+    def before_init(self) -> None:
+        """Note that the node's ``init`` begins."""
+        self.node.info._state = NodeState.INITIALIZING
+        self.starting = True
+
+    def after_init(self) -> None:
+        """Note that the node's ``init`` was done."""
         self.starting = False
         self.initialised = True
 
     def started(self, now: Callable[[], int]) -> None:
         """Let the node run from now on."""
         node = self.node
-        self.call = self.tick
-        self.target = node.info
+        self.call, self.target = self.tick, node.info
+        if self.coroutine is not None:
+            self.call, self.target = self.coroutine, self.coroutine.aside
         self.started_ns = now()
         node._node_since = now_ns()
         node.info._started(now)
