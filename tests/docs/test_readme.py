@@ -49,12 +49,17 @@ def test_the_topic_program_prints_what_it_says(tmp_path: Path) -> None:
     assert done.stdout == "Wheel(velocity=2.5, torque=0.0)\n"
 
 
+def test_the_program_with_all_kinds_of_nodes_runs(tmp_path: Path) -> None:
+    done = run_python(blocks("python")[2], tmp_path)
+    assert (done.stdout + done.stderr).count("report: brightness 499.5") >= 3
+
+
 def test_the_simulated_minute_prints_what_it_says(tmp_path: Path) -> None:
-    code = blocks("python")[2]
+    code = blocks("python")[3]
     done = run_python(code.replace("examples/rover", str(ROOT / "examples/rover")), tmp_path)
     printed = [line for line in done.stdout.splitlines() if line in ("True", "False")]
     assert printed == ["True", "True"]
-    assert len(blocks("python")) == 3
+    assert len(blocks("python")) == 4
 
 
 def run_python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:

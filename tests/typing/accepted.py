@@ -113,3 +113,34 @@ received: Wheel = spec.unpack_from(buffer, 0)
 found: MessageSpec | None = spec_for_hash(spec.hash)
 offsets: list[int] = [f.offset for f in spec.fields]
 columns = np.frombuffer(buffer, spec.dtype)
+
+
+def heavy(pixels: list[int], *, gain: float = 1.0) -> float:
+    return gain * sum(pixels)
+
+
+def look(node: horus.Node) -> None:
+    if node._node_limits is None:  # not run here
+        brightness: float = node.compute(heavy, [1, 2], gain=2.0)
+        node.send("brightness", brightness)
+
+
+async def report(node: horus.Node) -> None:
+    node.log_info(node.get("brightness"))
+
+
+class Limb(horus.Node):
+    def safe(self) -> None:
+        self.log_info("stands still")
+
+
+def move(node: Limb) -> None:
+    node.safe()
+
+
+eye = horus.Node(
+    "eye", subs=["image"], pubs="brightness", on="image", tick=look, compute="process", budget=0.5
+)
+speaker = horus.Node("speaker", on=[horus.Sub("brightness", depth=4)], tick=report, rate=1)
+limb = Limb("arm", tick=move, deadline=0.01, on_miss="safe", watchdog=1, failure_policy="restart")
+late: int = limb.info.deadline_misses() + limb.info.over_budget() + limb.info.hangs()

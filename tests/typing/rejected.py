@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from horus import Node
 from horus.message import EMPTY, Array, Float32Array, Str, UInt8, VarArray, message
 from horus.msgs import CmdVel, Imu, JointState, LaserScan, MotorCommand
 
@@ -41,3 +42,14 @@ joints: list[str] = JointState().joints  # mypy: assignment
 Str("64")  # mypy: arg-type
 Array("f9", 3)  # mypy: arg-type
 VarArray("f4")  # mypy: call-arg
+
+
+def heavy(pixels: list[int]) -> float:
+    return float(sum(pixels))
+
+
+Node(compute="gpu")  # mypy: arg-type
+Node(deadline=1.0, on_miss="panic")  # mypy: arg-type
+Node(watchdog="soon")  # mypy: arg-type
+Node(compute="thread").compute(heavy, "pixels")  # mypy: arg-type
+brightness: str = Node(compute="thread").compute(heavy, [1])  # mypy: assignment
