@@ -8,7 +8,6 @@ what was wrong and what to do.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 __all__ = [
     "ComputeError",
@@ -91,5 +90,7 @@ class ConfigError(HorusError, ValueError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the nearest of the known words, or nothing."""
+    from difflib import get_close_matches  # only who mistyped something pays for it
+
     near = get_close_matches(word, list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""

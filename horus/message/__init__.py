@@ -18,53 +18,44 @@ those of the little-endian C struct with the same fields, rounded up to a multip
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, InitVar, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_origin, overload
-
-from horus.errors import MessageTypeError
-from horus.message.annotations import (
-    EMPTY,
-    Array,
-    BoolArray,
-    Float32,
-    Float32Array,
-    Float64,
-    Float64Array,
-    Int8,
-    Int8Array,
-    Int16,
-    Int16Array,
-    Int32,
-    Int32Array,
-    Int64,
-    Int64Array,
-    Kind,
-    Str,
-    UInt8,
-    UInt8Array,
-    UInt16,
-    UInt16Array,
-    UInt32,
-    UInt32Array,
-    UInt64,
-    UInt64Array,
-    VarArray,
-    resolve,
-    shape_of,
-)
-from horus.message.layout import FieldSpec, MessageSpec
-from horus.message.values import convert
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from typing_extensions import dataclass_transform
-elif sys.version_info >= (3, 11):
-    from typing import dataclass_transform
-else:
+    from collections.abc import Callable
+    from dataclasses import field
+    from typing import overload
 
-    def dataclass_transform(**_: object) -> Callable[[Any], Any]:
-        """Do nothing: only type checkers care, and they do not come here."""
-        return lambda function: function
+    from typing_extensions import dataclass_transform
+
+    from horus.message.annotations import (
+        EMPTY,
+        Array,
+        BoolArray,
+        Float32,
+        Float32Array,
+        Float64,
+        Float64Array,
+        Int8,
+        Int8Array,
+        Int16,
+        Int16Array,
+        Int32,
+        Int32Array,
+        Int64,
+        Int64Array,
+        Str,
+        UInt8,
+        UInt8Array,
+        UInt16,
+        UInt16Array,
+        UInt32,
+        UInt32Array,
+        UInt64,
+        UInt64Array,
+        VarArray,
+    )
+    from horus.message.declaring import clip_text, spec_for_hash, spec_of
+    from horus.message.layout import FieldSpec, MessageSpec
 
 
 __all__ = [
@@ -103,14 +94,15 @@ __all__ = [
 
 T = TypeVar("T")
 
-_specs: dict[int, MessageSpec] = {}
+if TYPE_CHECKING:
+
+    @overload
+    @dataclass_transform(field_specifiers=(field,))
+    def message(cls: type[T], /) -> type[T]: ...
+    @overload
+    def message(*, name: str | None = None) -> Callable[[type[T]], type[T]]: ...
 
 
-@overload
-@dataclass_transform(field_specifiers=(field,))
-def message(cls: type[T], /) -> type[T]: ...
-@overload
-def message(*, name: str | None = None) -> Callable[[type[T]], type[T]]: ...
 def message(cls: type[T] | None = None, /, *, name: str | None = None) -> Any:
     """Turn an annotated class into a message type: ``@message`` or ``@message(name="...")``.
 
@@ -119,131 +111,41 @@ def message(cls: type[T] | None = None, /, *, name: str | None = None) -> Any:
     identify the type on a topic, so that both ends may define it in modules of their own.
     A field that cannot be laid out in memory is a `MessageTypeError`.
     """
+    from horus.message.declaring import declare
 
     def decorate(cls: type[T]) -> type[T]:
-        return _declare(cls, name, sys._getframe(1).f_locals)
+        return declare(cls, name, sys._getframe(1).f_locals)
 
     if cls is None:
         return decorate
     if not isinstance(cls, type):
+        from horus.errors import MessageTypeError
+
         raise MessageTypeError(
             f"@message goes before a class, got {cls!r}; a name is given as @message(name=...)"
         )
-    return _declare(cls, name, sys._getframe(1).f_locals)
+    return declare(cls, name, sys._getframe(1).f_locals)
 
 
-def spec_of(cls: type) -> MessageSpec | None:
-    """Return the layout of a message class, or None for any other class, subclasses included."""
-    spec = cls.__dict__.get("__horus_spec__")
-    return spec if isinstance(spec, MessageSpec) else None
+_AT = {
+    "FieldSpec": "layout",
+    "MessageSpec": "layout",
+    "clip_text": "declaring",
+    "spec_for_hash": "declaring",
+    "spec_of": "declaring",
+}
 
 
-def spec_for_hash(hash: int) -> MessageSpec | None:
-    """Return the layout declared in this process with this hash; the standard ones are known."""
-    if hash not in _specs:
-        import horus.msgs  # noqa: F401
-    return _specs.get(hash)
+def _load(name: str) -> Any:
+    """Import at its first use what only programs with message types of their own need."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_AT.get(name, 'annotations')}"), name)
+    globals()[name] = value
+    return value
 
 
-def clip_text(text: object, size: int) -> str:
-    """Return as much of a text as fits into ``Str(size)``, for words that must not fail to go."""
-    return str(text).replace("\0", " ").encode(errors="replace")[:size].decode(errors="ignore")
-
-
-def _declare(cls: type[T], name: str | None, local: Mapping[str, Any]) -> type[T]:
-    shapes = _shapes(cls, local)
-    for field_name, (kind, _, _) in shapes.items():
-        if kind == "vararray" and f"{field_name}_count" in shapes:
-            raise MessageTypeError(
-                f"{cls.__qualname__}.{field_name}_count: the name is taken, "
-                f"it is where the length of {field_name} is kept; choose another"
-            )
-    if any(kind in ("array", "vararray") for kind, _, _ in shapes.values()):
-        _convert_on_init(cls)
-    made = dataclass(slots=True, eq=False, repr=False)(cls)
-    declared = fields(made)  # type: ignore[arg-type]
-    full_name = cls.__name__ if name is None else name
-    spec = MessageSpec(made, full_name, [(f.name, *shapes[f.name]) for f in declared])
-    setattr(made, "__horus_spec__", spec)  # noqa: B010
-    if "__repr__" not in cls.__dict__:
-        setattr(made, "__repr__", _shown_as_made)  # noqa: B010
-    if "__eq__" not in cls.__dict__:
-        setattr(made, "__eq__", _equality([f.name for f in declared if f.compare]))  # noqa: B010
-        if cls.__dict__.get("__hash__") is None:
-            setattr(made, "__hash__", None)  # noqa: B010
-    _specs[spec.hash] = spec
-    return made
-
-
-def _shapes(cls: type, local: Mapping[str, Any]) -> dict[str, tuple[Kind, str, int]]:
-    """Read the annotations of a class and of the dataclasses it derives from."""
-    shapes: dict[str, tuple[Kind, str, int]] = {}
-    for base in reversed(cls.__mro__):
-        spec = spec_of(base)
-        if spec:
-            shapes |= {f.name: (f.kind, f.code, f.count) for f in spec.fields}
-        elif base is cls or "__dataclass_fields__" in base.__dict__:
-            for name, annotation in base.__annotations__.items():
-                where = f"{cls.__qualname__}.{name}"
-                try:
-                    meant = resolve(annotation, base, local)
-                    if not _is_no_field(meant):
-                        shapes[name] = shape_of(meant)
-                except ValueError as error:
-                    shown = annotation if isinstance(annotation, str) else _shown(annotation)
-                    raise MessageTypeError(f"{where}: {shown} {error}") from None
-                except Exception as error:
-                    raise MessageTypeError(f"{where}: {annotation}: {error}") from error
-    return shapes
-
-
-def _shown(annotation: Any) -> str:
-    return annotation.__name__ if type(annotation) is type else str(annotation)
-
-
-def _is_no_field(annotation: Any) -> bool:
-    return (
-        annotation is KW_ONLY
-        or annotation is ClassVar
-        or get_origin(annotation) is ClassVar
-        or annotation is InitVar
-        or isinstance(annotation, InitVar)
-    )
-
-
-def _convert_on_init(cls: type) -> None:
-    """Make ``__init__`` turn sequences into tuples and arrays before the class's own hook runs."""
-    hook = getattr(cls, "__post_init__", None)
-
-    def __post_init__(self: Any, *args: Any) -> None:
-        convert(self.__horus_spec__, self)
-        if hook is not None:
-            hook(self, *args)
-
-    setattr(cls, "__post_init__", __post_init__)  # noqa: B010
-
-
-def _shown_as_made(self: Any) -> str:
-    """Show a message as a dataclass does; one function for all classes keeps imports short."""
-    shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
-    return f"{type(self).__qualname__}({', '.join(shown)})"
-
-
-def _equality(names: list[str]) -> Callable[[Any, object], bool]:
-    def __eq__(self: Any, other: object) -> bool:
-        if other.__class__ is not self.__class__:
-            return NotImplemented
-        return all(_same(getattr(self, name), getattr(other, name)) for name in names)
-
-    return __eq__
-
-
-def _same(a: Any, b: Any) -> bool:
-    """Compare two values of a field; nothing measured (NaN) is the same as nothing measured."""
-    if isinstance(a, tuple) and isinstance(b, tuple):
-        return len(a) == len(b) and all(map(_same, a, b))
-    if hasattr(a, "dtype") or hasattr(b, "dtype"):
-        import numpy as np
-
-        return bool(np.array_equal(a, b, equal_nan=True))
-    return bool(a == b or (a != a and b != b))
+if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+    __getattr__ = _load

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from horus.errors import UndeclaredTopicError, did_you_mean
 from horus.node.callbacks import Callbacks
@@ -141,8 +140,7 @@ def checked_policy(name: str, policy: object, restarts: object, delay: object) -
     return policy  # type: ignore[return-value]
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """How long a tick may take (ns, 0: no limit), and what happens when it takes longer."""
 
     budget_ns: int

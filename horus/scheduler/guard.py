@@ -6,7 +6,6 @@ Only a node that has such a limit is called through a `Guard`; all others pay no
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
@@ -152,6 +151,8 @@ class Guard:
 
     def stack(self) -> str:
         """Return where the call is, without the frames of the scheduler."""
+        import traceback
+
         waiting = [] if self._frames is None else self._frames()
         if waiting:
             walked = [(frame, frame.f_lineno) for frame in waiting]

@@ -10,7 +10,6 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heapreplace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from horus.node.info import NodeInfo
@@ -257,15 +256,18 @@ class Loop:
 @contextlib.contextmanager
 def _fine_sleep() -> Iterator[None]:
     """Let the kernel end this thread's sleeps on time: its default is to be up to 50 µs late."""
-    slack = Path(f"/proc/{threading.get_native_id()}/timerslack_ns")
+    # Without pathlib, whose import every program would pay for.
+    path = f"/proc/{threading.get_native_id()}/timerslack_ns"
     try:
-        before = slack.read_text()
-        slack.write_text("1")
+        with open(path, "r+") as slack:  # noqa: PTH123
+            before = slack.read()
+            slack.seek(0)
+            slack.write("1")
     except OSError:  # not Linux, or not allowed: a little later, then
         before = ""
     try:
         yield
     finally:
         if before:
-            with contextlib.suppress(OSError):
-                slack.write_text(before)
+            with contextlib.suppress(OSError), open(path, "w") as slack:  # noqa: PTH123
+                slack.write(before)
