@@ -7,12 +7,13 @@ run prints all of them as one table.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["FOLDER", "collected", "table", "tell"]
 
@@ -33,6 +34,9 @@ def tell(stats: Iterable[Mapping[str, Any]], asked: bool) -> None:
     """Print the table if it is asked for; in a run that asks for one, leave the lines to it."""
     folder = os.environ.get(FOLDER)
     if folder:
+        import json
+        from pathlib import Path
+
         path = Path(folder) / f"stats-{os.getpid()}"
         with contextlib.suppress(OSError), path.open("a") as file:
             file.writelines(json.dumps(node) + "\n" for node in stats)
@@ -42,6 +46,8 @@ def tell(stats: Iterable[Mapping[str, Any]], asked: bool) -> None:
 
 def collected(folder: Path) -> list[dict[str, Any]]:
     """Return what processes left in a folder, in the order of the nodes' names."""
+    import json
+
     found = []
     for path in folder.glob("stats-*"):
         with contextlib.suppress(OSError, ValueError):
