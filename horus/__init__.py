@@ -23,6 +23,7 @@ from horus.node.pubsub import Pub, Sub
 from horus.scheduler import Scheduler, run
 from horus.scheduler.clock import SimClock
 from horus.scheduler.rate import Rate
+from horus.scheduler.realtime import RealTime
 
 if TYPE_CHECKING:
     from horus import msgs
@@ -43,6 +44,7 @@ __all__ = [
     "NodeState",
     "Pub",
     "Rate",
+    "RealTime",
     "Scheduler",
     "SharedMemoryError",
     "SimClock",

@@ -86,6 +86,7 @@ def findings() -> Iterator[Finding]:
     yield _leftovers()
     yield from _plugins()
     yield _user()
+    yield from _real_time()
     yield from _buses()
     yield from _robot()
 
@@ -189,6 +190,19 @@ def _user() -> Finding:
     except KeyError:
         name = str(os.geteuid())
     return Finding("ok", "user", f"{name}, in the groups {', '.join(groups)}")
+
+
+def _real_time() -> Iterator[Finding]:
+    """Yield what `horus run --rt` may have."""
+    from horus.scheduler.permits import permits, throttled
+
+    found = permits()
+    text = found.no_fifo or f"SCHED_FIFO up to {found.priority}"
+    if not throttled():
+        text += "; the kernel's throttle is off: a tick that never ends takes its core for good"
+    yield Finding("--" if found.no_fifo else "ok", "real time", text)
+    text = found.no_lock or "may be locked without limit"
+    yield Finding("--" if found.no_lock else "ok", "memory", text)
 
 
 def _optional() -> dict[str, str]:

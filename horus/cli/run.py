@@ -8,6 +8,7 @@ import os
 import sys
 
 from horus.cli import early
+from horus.scheduler.realtime import RealTime
 
 _EXAMPLES = """\
 examples:
@@ -93,6 +94,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--duration", type=seconds, metavar="S", help="end the run in order after S seconds"
     )
     parser.add_argument(
+        "--rt",
+        action="store_true",
+        help="run nodes and drivers in real time (SCHED_FIFO, locked memory), as far as permitted",
+    )
+    parser.add_argument(
+        "--rt-priority",
+        type=int,
+        default=RealTime.priority,
+        metavar="N",
+        help="their priority with --rt, 1 to 99 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rt-cpus",
+        metavar="N,N...",
+        help="with --rt, the cores that they run on (default: any)",
+    )
+    parser.add_argument(
         "--stats",
         action="store_true",
         help="print at the end how well each node kept time: rate, ticks, lateness, jitter, budget",
@@ -119,6 +137,7 @@ def main(args: argparse.Namespace) -> int:
         duration=args.duration,
         colour=colour,
         stats=args.stats,
+        rt=_real_time(args),
     )
     try:
         launch = Launch(args=args.args, remap=dict(args.remap), restart=args.restart)
@@ -130,6 +149,24 @@ def main(args: argparse.Namespace) -> int:
         return 0
     _tell_plugins(status)
     return status
+
+
+def _real_time(args: argparse.Namespace) -> str:
+    """Return what processes are told of real time; nothing without --rt."""
+    from horus.runtime.files import UsageError
+
+    if not args.rt:
+        if args.rt_cpus or args.rt_priority != RealTime.priority:
+            raise UsageError("--rt-priority and --rt-cpus are for a run with --rt: add --rt")
+        return ""
+    try:
+        cpus = None if args.rt_cpus is None else [int(cpu) for cpu in args.rt_cpus.split(",")]
+    except ValueError:
+        raise UsageError(f"--rt-cpus {args.rt_cpus}: it takes numbers of cores: 2,3") from None
+    try:
+        return str(RealTime(priority=args.rt_priority, cpus=cpus))
+    except ValueError as error:
+        raise UsageError(f"--rt: {error}") from None
 
 
 def _tell_plugins(status: int) -> None:

@@ -50,6 +50,8 @@ class NodeInfo:
         "_error_tally",
         "_errors",
         "_failed",
+        "_first_ns",
+        "_first_tick",
         "_hangs",
         "_last_error",
         "_last_ns",
@@ -69,6 +71,7 @@ class NodeInfo:
         "_ticks",
         "_times",
         "_total_ns",
+        "_until_ns",
     )
 
     def __init__(self, name: str, log_error: Callable[[str], object]) -> None:
@@ -91,6 +94,9 @@ class NodeInfo:
         #: What a tick may take, in seconds: the node sets it.
         self._budget: Callable[[], float] = float
         self._times: TickTimes | None = None
+        self._first_ns: int | None = None  # when ticking began, with which number
+        self._first_tick = 0
+        self._until_ns: int | None = None  # when it ended
         self._record: Callable[[int, int], object] = _ignored
         self._total_ns = 0
         self._last_ns = 0
@@ -182,9 +188,13 @@ class NodeInfo:
         """Return how well the node kept time: ticks, lateness, jitter, use of its budget."""
         from horus.node.times import timing_of
 
-        return timing_of(
-            self._times, self._ticks, self.get_uptime(), self._overruns, self._budget()
-        )
+        seconds = 0.0
+        if self._first_ns is not None:
+            end = self._now() if self._until_ns is None else self._until_ns
+            seconds = (end - self._first_ns) * 1e-9
+        ticks = self._ticks - self._first_tick
+        rate = ticks / seconds if seconds > 0 else 0.0
+        return timing_of(self._times, self._ticks, rate, self._overruns, self._budget())
 
     def get_uptime(self) -> float:
         """Return the seconds since the node started running; they stand still once it stopped."""
@@ -221,6 +231,16 @@ class NodeInfo:
 
             self._times = TickTimes()
             self._record = self._times.record
+
+    def _ticks_from(self, now_ns: int) -> None:
+        """Note that its time to tick has begun, unless it has already."""
+        if self._first_ns is None or self._until_ns is not None:
+            self._first_ns, self._first_tick, self._until_ns = now_ns, self._ticks, None
+
+    def _ticks_until(self, now_ns: int) -> None:
+        """Note that its time to tick is over."""
+        if self._until_ns is None:
+            self._until_ns = now_ns
 
     def _stopped(self) -> None:
         """Note that the node has stopped; a crashed one stays CRASHED."""

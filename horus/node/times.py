@@ -86,7 +86,7 @@ class Timing(NamedTuple):
 
     #: Ticks counted.
     ticks: int
-    #: Ticks a second: how many, through how long the node ran; 0.0 before it did.
+    #: Ticks a second in the run under way, or in the last one; 0.0 before the first.
     rate: float
     #: Ticks left out because their time had passed.
     overruns: int
@@ -113,13 +113,12 @@ class Timing(NamedTuple):
 
 
 def timing_of(
-    times: PureTickTimes | None, ticks: int, uptime: float, overruns: int, budget: float
+    times: PureTickTimes | None, ticks: int, rate: float, overruns: int, budget: float
 ) -> Timing:
-    """Return the figures of histograms; ``uptime`` and ``budget`` are seconds."""
+    """Return the figures of histograms; ``budget`` is seconds."""
     tick, late, jitter = (_spread(times, kind) for kind in (TICK, LATENESS, JITTER))
     budget *= 1e3
     use = Spread(*(value / budget if budget else 0.0 for value in tick))
-    rate = ticks / uptime if uptime > 0 else 0.0
     return Timing(ticks, rate, overruns, tick, late, jitter, budget, use)
 
 

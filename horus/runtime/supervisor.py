@@ -26,7 +26,7 @@ from horus.runtime.restarts import Restarts
 from horus.runtime.sessions import note_processes
 from horus.runtime.signals import SignalInbox
 from horus.runtime.stopping import StopSequence
-from horus.scheduler import stats
+from horus.scheduler import realtime, stats
 
 #: Started in this order; stopped with the simulated devices last.
 _KINDS = ("twin", "driver", "node")
@@ -56,6 +56,8 @@ class Options:
     colour: bool = False
     #: Print how well each node kept time when the run is over.
     stats: bool = False
+    #: What nodes and drivers are told of real time (`horus.scheduler.realtime`); empty: nothing.
+    rt: str = ""
 
 
 def in_order(programs: Sequence[Program]) -> list[Program]:
@@ -150,6 +152,10 @@ class Supervisor:
 
     def _start(self, program: Program, restarts: int = 0) -> None:
         env = {**self._env, **program.launch.env}
+        if program.kind == "twin":  # a simulated device takes no core from others
+            env.pop(realtime.VARIABLE, None)
+        elif self._options.rt:
+            env[realtime.VARIABLE] = self._options.rt
         if program.launch.remap:
             env[REMAP] = json.dumps(dict(program.launch.remap))
         self._starts += 1

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from horus.scheduler.events import EventLoop
 from horus.scheduler.failures import Failures, none_hint
 from horus.scheduler.loop import Loop
 from horus.scheduler.misses import Misses
+from horus.scheduler.realtime import Manners, RealTime
 from horus.scheduler.signals import StopSignals
 from horus.scheduler.stopping import TICK_TIME, make_safe, strip_traceback
 from horus.scheduler.task import Task
@@ -32,14 +33,24 @@ __all__ = ["Run"]
 
 #: How long a stop waits for the ticks that run on threads of their own.
 THREAD_STOP = 2.0  # s
-#: With such threads, how soon one that is due gets Python's lock from one that computes.
+#: How soon a thread that is due gets Python's lock from one that computes, the program's own too.
 SWITCH_INTERVAL = 1e-4  # s
 
 
 class Run:
     """Starts nodes, ticks them, and stops them in order whatever happens."""
 
-    def __init__(self, nodes: Iterable[tuple[Node, int]], clock: Clock, spin_ns: int) -> None:
+    def __init__(
+        self,
+        nodes: Iterable[tuple[Node, int]],
+        clock: Clock,
+        spin_ns: int,
+        realtime: RealTime | None = None,
+    ) -> None:
+        nodes = list(nodes)
+        if realtime is not None:
+            spin_ns = spin_ns or realtime.spin_ns(max((n.rate for n, _ in nodes), default=0.0))
+        self._manners = None if realtime is None else Manners(realtime, spin_ns)
         self.clock = clock
         self._using = ExitStack()
         if isinstance(clock, SimClock):  # the stamps of this process follow it
@@ -97,7 +108,8 @@ class Run:
                         signals.interruptible = True
                         self._start(threads=not isinstance(self.clock, SimClock))
                         _say_started()
-                        self._tick(duration)
+                        with nullcontext() if self._manners is None else self._manners.process():
+                            self._tick(duration)
                     finally:
                         signals.interruptible = False
                 except BaseException as error:
@@ -128,6 +140,7 @@ class Run:
             if not self.stopping:
                 self._loop.tasks = list(self._tasks.values())
                 begin = self.clock.monotonic_ns()
+                self._count_from(begin)
                 self._loop.run(begin, begin + round(seconds * 1e9), anew=False)
                 self._loop.stopping = self.stopping
         except BaseException as error:
@@ -224,8 +237,8 @@ class Run:
         begin = self.clock.monotonic_ns()
         end = None if duration is None else begin + int(duration * 1e9)
         self.end_ns = end
-        if self._workers:
-            sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL))
+        self._count_from(begin)
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL))
         mine = [t for name, t in self._tasks.items() if name not in self._workers]
         if not any(
             map(self._has_events, mine)
@@ -238,13 +251,22 @@ class Run:
         for name, loop in self._loops.items():
             self._ticking[name] = self._workers[name].submit(partial(self._tick_apart, loop, begin))
         if not self.stopping:
-            self._loop.run(begin, end)
+            self._run_loop(self._loop, begin, end)
+
+    def _run_loop(self, loop: Loop, begin: int, end: int | None) -> None:
+        """Run a loop on this thread, in real time if that is asked for."""
+        with nullcontext() if self._manners is None else self._manners.thread():
+            loop.run(begin, end)
+
+    def _count_from(self, now: int) -> None:
+        for task in self._tasks.values():
+            task.node.info._ticks_from(now)
 
     def _tick_apart(self, loop: Loop, begin: int) -> None:
         """Run the loop of another thread; what it raises ends the whole run."""
         try:
             if not self.stopping:
-                loop.run(begin, None)
+                self._run_loop(loop, begin, None)
         except BaseException as error:
             self._note(error)
             self.stop()
@@ -302,7 +324,9 @@ class Run:
     def end(self) -> BaseException | None:
         """Stop everything in order; return what the run is to raise."""
         self.stop()
+        now = self.clock.monotonic_ns()
         for task in self._tasks.values():
+            task.node.info._ticks_until(now)
             if task.initialised and task.node.info.state is not NodeState.CRASHED:
                 task.node.info._state = NodeState.STOPPING
         if isinstance(self.clock, SimClock):  # in order, so that a run repeats exactly

@@ -11,8 +11,9 @@ from horus.errors import did_you_mean
 from horus.node.node import Node
 from horus.node.options import checked_rate
 from horus.scheduler import stats as stats_of_run
-from horus.scheduler.clock import Clock, SystemClock
+from horus.scheduler.clock import Clock, SimClock, SystemClock
 from horus.scheduler.compute import importing_main
+from horus.scheduler.realtime import RealTime, asked
 from horus.scheduler.running import Run
 
 __all__ = ["Scheduler", "collecting", "run"]
@@ -37,13 +38,26 @@ class Scheduler:
     Args:
         clock: where time comes from; with a `SimClock`, seconds pass as fast as they can.
         spin: wait out the last so many seconds before a tick awake; costs CPU, takes away jitter.
+        rt: run in real time: the kernel's class SCHED_FIFO, locked memory, a short spin; True, or a
+            `RealTime` with a priority, cores and more. What is not permitted is said with its cure,
+            and the run goes on without it. None: as `horus run --rt` says.
 
     """
 
-    def __init__(self, *, clock: Clock | None = None, spin: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        spin: float = 0.0,
+        rt: RealTime | bool | None = None,
+    ) -> None:
         if not 0 <= spin < 1:
             raise ValueError(f"Scheduler: spin is {spin!r}; it is seconds, 0 <= spin < 1")
         self._clock: Clock = SystemClock() if clock is None else clock
+        simulated = isinstance(self._clock, SimClock)
+        if rt and simulated:
+            raise ValueError("Scheduler: rt and a SimClock: simulated time has no real time")
+        self._realtime = None if simulated else asked(rt)
         self._spin_ns = int(spin * 1e9)
         self._orders: dict[str, tuple[Node, int]] = {}  # in the order of adding
         self._run: Run | None = None  # from the first tick_once() on, and during run()
@@ -232,7 +246,7 @@ class Scheduler:
         if self._running:
             raise RuntimeError("the scheduler is running already")
         if self._run is None:
-            self._run = Run(self._orders.values(), self._clock, self._spin_ns)
+            self._run = Run(self._orders.values(), self._clock, self._spin_ns, self._realtime)
         for node, _ in self._orders.values():
             node._node_host = self
         self._running = True
@@ -297,10 +311,15 @@ def _raise(failure: BaseException | None) -> None:
             del failure  # it refers to this frame
 
 
-def run(*nodes: Node | Iterable[Node], duration: float | None = None, stats: bool = False) -> None:
+def run(
+    *nodes: Node | Iterable[Node],
+    duration: float | None = None,
+    rt: RealTime | bool | None = None,
+    stats: bool = False,
+) -> None:
     """Run nodes until they are stopped, or for so many seconds, and return.
 
-    The short form of ``Scheduler().add(*nodes).run(duration)``; see `Scheduler`.
+    The short form of ``Scheduler(rt=rt).add(*nodes).run(duration, stats=stats)``; see `Scheduler`.
     """
-    with Scheduler() as scheduler:
+    with Scheduler(rt=rt) as scheduler:
         scheduler.add(*nodes).run(duration, stats=stats)
