@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from horus import clock
@@ -19,6 +21,37 @@ __all__ = ["CORE_NAME", "Reader", "Writer", "fence"]
 _wanted = os.environ.get("HORUS_CORE", "")
 if _wanted not in ("", "native", "pure"):
     raise CoreError(f"HORUS_CORE={_wanted!r}: use 'native' or 'pure', or leave it unset")
+
+
+def _is_main_interpreter() -> bool:
+    try:
+        known = import_module(
+            "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
+        )
+    except ImportError:  # a Python without subinterpreters
+        return True
+    return bool(known.get_current() == known.get_main())
+
+
+def _refuse_what_has_no_turns() -> None:
+    """Raise a `CoreError` where the threads of this process do not take turns by one GIL.
+
+    Both cores rely on it: the only writer of a ring, and the only reader with a serial, are in
+    this process.
+    """
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        raise CoreError(
+            "free-threaded Python without its GIL is not supported by topics: "
+            "start it with PYTHON_GIL=1, or use the usual build of Python"
+        )
+    if not _is_main_interpreter():
+        raise CoreError(
+            "topics work in the main interpreter only, not in a subinterpreter: "
+            "use a process of its own, for example a node file of `horus run`"
+        )
+
+
+_refuse_what_has_no_turns()
 
 #: ``native`` or ``pure``.
 CORE_NAME = "pure"

@@ -349,6 +349,8 @@ static PyObject *unpack_direct(const Layout *layout, const char *from, PyObject 
 }
 
 static int declared_init(void) {
+    if (layouts) /* imported before */
+        return 0;
     layouts = PyDict_New();
     s_spec = PyUnicode_InternFromString("__horus_spec__");
     return layouts && s_spec && PyType_Ready(&Layout_Type) == 0 ? 0 : -1;

@@ -26,25 +26,20 @@ static PyMethodDef module_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "horus.bus._core",
-    .m_doc = "The native core of the topic bus.",
-    .m_size = -1,
-    .m_methods = module_methods,
-};
+#ifdef Py_GIL_DISABLED
+#error "the native core relies on the GIL: free-threaded CPython is not supported"
+#endif
 
-PyMODINIT_FUNC PyInit__core(void) {
+/* Types, known keys and layouts are shared by the whole process, so one interpreter only may have them. */
+static int module_exec(PyObject *self) {
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError, "horus.bus._core serves the main interpreter only, not subinterpreters");
+        return -1;
+    }
     if (declared_init() < 0 || PyType_Ready(&Writer_Type) < 0 || PyType_Ready(&Reader_Type) < 0)
-        return NULL;
-    PyObject *self = PyModule_Create(&module);
-    if (!self)
-        return NULL;
-    Py_INCREF(&Writer_Type);
-    Py_INCREF(&Reader_Type);
-    if (PyModule_AddObject(self, "Writer", (PyObject *)&Writer_Type) < 0 ||
-        PyModule_AddObject(self, "Reader", (PyObject *)&Reader_Type) < 0)
-        return NULL;
+        return -1;
+    if (PyModule_AddType(self, &Writer_Type) < 0 || PyModule_AddType(self, &Reader_Type) < 0)
+        return -1;
     static const struct {
         const char *name;
         long value;
@@ -62,6 +57,27 @@ PyMODINIT_FUNC PyInit__core(void) {
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (PyModule_AddIntConstant(self, numbers[i].name, numbers[i].value) < 0)
-            return NULL;
-    return self;
+            return -1;
+    return 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, (void *)(uintptr_t)module_exec},
+#if PY_VERSION_HEX >= 0x030c0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "horus.bus._core",
+    .m_doc = "The native core of the topic bus.",
+    .m_size = 0,
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+};
+
+PyMODINIT_FUNC PyInit__core(void) {
+    return PyModuleDef_Init(&module);
 }
