@@ -117,7 +117,9 @@ class Node:
         #: True while it does what takes its time, such as opening a device: no tick is missed then.
         self._node_excused = False
         self._node_calls = Callbacks(name, tick, init, shutdown, on_error)
-        self._node_computes = options.checked_kind(name, compute, self.thread, self._node_calls)
+        self._node_computes = options.checked_kind(
+            name, compute, self.thread, self._node_on, self._node_calls
+        )
         #: Runs a function in the node's process, while there is one.
         self._node_child: Callable[..., Any] | None = None
         self._node_info = NodeInfo(name, self.log_error)

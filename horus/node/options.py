@@ -95,8 +95,14 @@ def checked_on(name: str, on: object, subs: dict[str, Sub]) -> tuple[str, ...]:
     return tuple(topics)
 
 
-def checked_kind(name: str, compute: object, thread: bool, calls: Callbacks) -> Compute | None:
+def checked_kind(
+    name: str, compute: object, thread: bool, on: tuple[str, ...], calls: Callbacks
+) -> Compute | None:
     """Return where a node computes; what makes no sense together is refused."""
+    if on and calls.tick is None:
+        raise ValueError(
+            f"node {name!r}: on={on[0]!r} calls tick, and there is none; give tick=..."
+        )
     if thread and calls.is_async:
         raise ValueError(
             f"node {name!r}: thread=True with an async tick: async nodes share an event loop, on a "

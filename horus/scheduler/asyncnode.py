@@ -49,6 +49,7 @@ class AsyncNode:
         #: Wait for the end of each tick, as `Scheduler.tick_once` does.
         self.patient = False
         self.loop: Loop | None = None  # that calls
+        self.due: Callable[[], int] | None = None  # when the tick that it makes was due (ns)
 
     # as a job that may be under way, for who stops the run --------------------------------------
 
@@ -103,7 +104,7 @@ class AsyncNode:
         if guard is not None and not self._again and guard.skipping():
             return
         now = self._now()
-        due = now if guard is None else guard.due(now)
+        due = now if self.due is None else min(self.due(), now)
         self._busy = True
         watch = self.task.events
         if watch is not None:
@@ -162,7 +163,7 @@ class AsyncNode:
             raise
         finally:
             ended = self._now()
-            info._ticked(ended - began)
+            info._ticked(ended - began, -1 if self.due is None else began - due)
             if guard is not None:
                 guard.end()
                 guard.check(ended, began, due)

@@ -93,6 +93,7 @@ class Loop:
                 task.guard.due_from(self._due)
             if task.coroutine is not None:
                 task.coroutine.loop, task.coroutine.patient = self, False
+                task.coroutine.due = None if task.events is not None else self._due
         with _fine_sleep():
             while not self.stopping:
                 self.attention = False
@@ -214,6 +215,7 @@ class Loop:
         """Let an async tick end before the next node's, where nothing else waits for it."""
         if task.coroutine is not None:
             task.coroutine.loop, task.coroutine.patient = self, task.coroutine.host.alone
+            task.coroutine.due = None
 
     def wake(self) -> None:
         """Look again at what messages call; from any thread."""

@@ -487,11 +487,20 @@ def test_a_crash_in_a_thread_ends_the_run_and_is_raised():
 
 def test_a_tick_that_never_ends_does_not_keep_the_others_from_stopping(caplog, monkeypatch):
     monkeypatch.setattr("horus.scheduler.running.THREAD_STOP", 0.05)
-    never, log = threading.Event(), []
-    stuck = horus.Node("stuck", tick=lambda n: never.wait(60), thread=True, shutdown=log.append)
-    free = horus.Node("free", shutdown=lambda n: log.append("free"))
+    never, begun, log = threading.Event(), threading.Event(), []
+
+    def block(node):
+        begun.set()
+        never.wait(60)
+
+    stuck = horus.Node("stuck", tick=block, thread=True, shutdown=log.append)
+    free = horus.Node(
+        "free",
+        tick=lambda n: begun.is_set() and n.request_stop(),
+        shutdown=lambda n: log.append("free"),
+    )
     try:
-        horus.run(stuck, free, duration=0.01)
+        horus.run(stuck, free, duration=30)
         assert log == ["free"]
         assert "its tick has not ended within 0.05 s; its shutdown is left out" in caplog.text
     finally:

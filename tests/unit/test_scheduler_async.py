@@ -411,3 +411,16 @@ def test_an_async_shutdown_that_never_returns_is_left(caplog):
     horus.run(first, horus.Node("n", tick=tick, shutdown=shutdown, watchdog=0.05), duration=0.02)
     assert log == ["first"]
     assert "its shutdown is left; the stop goes on" in caplog.text
+
+
+def test_how_late_an_async_tick_begins_is_measured(clock):
+    async def tick(node):
+        await asyncio.sleep(0.001)
+
+    slow = horus.Node("slow", tick=lambda n: clock.advance(0.004), rate=100, order=0)
+    node = horus.Node("n", tick=tick, rate=100)
+    horus.Scheduler(clock=clock).add(slow, node).run(0.5)
+    timing = node.info.timing()
+    assert timing.ticks == 50
+    assert timing.lateness.p50 == pytest.approx(4.0, rel=0.05)
+    assert timing.tick.p50 == pytest.approx(1.0, rel=0.05)

@@ -44,18 +44,20 @@ def test_what_is_no_topic_is_refused(on):
         horus.Node("n", subs="imu", on=on)
     with pytest.raises(ValueError, match="on is empty"):
         horus.Node("n", subs="imu", on=[])
+    with pytest.raises(ValueError, match="on='imu' calls tick, and there is none"):
+        horus.Node("n", subs="imu", on="imu")
 
 
 def test_a_sub_in_on_declares_the_topic():
-    node = horus.Node(subs="imu", on=[horus.Sub("scan", depth=2), "imu"])
+    node = horus.Node(subs="imu", on=[horus.Sub("scan", depth=2), "imu"], tick=print)
     assert node.get_subscribers() == ["imu", "scan"]
     with pytest.raises(ValueError, match="in on and"):
         horus.Node(subs="imu", on=horus.Sub("imu", depth=2))
 
 
 def test_the_rate_is_0_unless_given():
-    assert horus.Node(subs="a", on="a").rate == 0.0
-    assert horus.Node(subs="a", on="a", rate=5).rate == 5.0
+    assert horus.Node(subs="a", on="a", tick=print).rate == 0.0
+    assert horus.Node(subs="a", on="a", tick=print, rate=5).rate == 5.0
     assert horus.Node().rate == 30.0
 
 
