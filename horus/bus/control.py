@@ -42,6 +42,16 @@ class Control:
             return cls(folder, files.write_whole(path, L.CONTROL_SIZE, head))
         except OSError as error:
             raise session.explain(error, path) from None
+        return cls._checked(folder, memory)
+
+    @classmethod
+    def look(cls, folder: Path) -> Control:
+        """Map the control file for reading only, if it is there: for tools that change nothing."""
+        return cls._checked(folder, files.map_file(folder / "control", writable=False))
+
+    @classmethod
+    def _checked(cls, folder: Path, memory: mmap.mmap) -> Control:
+        path = folder / "control"
         magic, version, size = _HEAD.unpack(memory[: _HEAD.size].ljust(_HEAD.size, b"\0"))
         if magic != L.CONTROL_MAGIC or size != L.CONTROL_SIZE or len(memory) != L.CONTROL_SIZE:
             raise CorruptTopicError(

@@ -61,12 +61,14 @@ def topic_ends(topics: Path) -> dict[str, TopicEnds]:
 
     A topic whose control file is damaged, or not there yet, has no readers.
     """
-    found = {}
-    for folder in _folders(topics):
-        paths = [ring.path for ring in rings.ring_files(folder) if not rings.closed_at(ring.path)]
-        publishers = tuple(pid for pid in map(rings.ring_owner, paths) if pid is not None)
-        found[folder.name.replace("~", "/")] = TopicEnds(publishers, _living_readers(folder))
-    return found
+    return {folder.name.replace("~", "/"): ends_of(folder) for folder in _folders(topics)}
+
+
+def ends_of(folder: Path) -> TopicEnds:
+    """Return who publishes and who reads the topic of a folder, without changing anything."""
+    paths = [ring.path for ring in rings.ring_files(folder) if not rings.closed_at(ring.path)]
+    publishers = tuple(pid for pid in map(rings.ring_owner, paths) if pid is not None)
+    return TopicEnds(publishers, _living_readers(folder))
 
 
 def _living_readers(folder: Path) -> tuple[int, ...]:

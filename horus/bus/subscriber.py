@@ -58,20 +58,24 @@ class Subscriber(End):
             self._control = self._open_control()
             self._control.ask_depth(depth)
             self._entry = self._control.register(self._bell.serial)
-            self._reader = core.Reader(
-                self._control.memory,
-                depth,
-                self._declared,
-                self._scan,
-                self._decode,
-                self._mismatch,
-                self._corrupt,
-                on_drop,
-            )
+            self._begin(depth, on_drop)
             open_ends.add(self)
             self._first_scan(latch)
         if self._declared is not None:
             schemas.write_schema(self._folder, self._declared)
+
+    def _begin(self, depth: int, on_drop: Callable[[], object] | None = None) -> None:
+        """Make the reader in the core, on the control file that is open."""
+        self._reader = core.Reader(
+            self._control.memory,
+            depth,
+            self._declared,
+            self._scan,
+            self._decode,
+            self._mismatch,
+            self._corrupt,
+            on_drop,
+        )
         for method in (
             "recv",
             "recv_stamped",

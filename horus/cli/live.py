@@ -6,11 +6,14 @@ import argparse
 import json
 from typing import Any
 
+#: What stands for the topics of scripts that no `horus run` has started.
+PLAIN = "plain"
+
 
 def add_session(parser: argparse._ActionsContainer) -> None:
     """Add ``--session``: which of several runs is meant."""
     parser.add_argument(
-        "--session", metavar="ID", help="which run, when several are going on (see horus run)"
+        "--session", metavar="ID", help="which run, when several are going on (see horus ps)"
     )
 
 
@@ -19,6 +22,37 @@ def join(args: argparse.Namespace) -> str:
     from horus.runtime.sessions import join
 
     return join(args.session).id
+
+
+def join_any(args: argparse.Namespace) -> str:
+    """As `join`, but where no run is going on, the topics of plain scripts will do: then ""."""
+    import os
+
+    from horus.bus import session
+    from horus.bus.observer import topic_names
+    from horus.runtime.sessions import NoSuchRun, join, running_sessions
+
+    plain = session.root() / "topics"
+    if args.session == PLAIN:
+        os.environ.pop("HORUS_SESSION_ID", None)
+        return ""
+    try:
+        return join(args.session).id
+    except NoSuchRun:
+        chosen = args.session or os.environ.get("HORUS_SESSION_ID")
+        if chosen or running_sessions() or not topic_names(plain):
+            raise
+    return ""
+
+
+def ended() -> bool:
+    """Return whether the run that this process has joined is over; plain scripts have none."""
+    import os
+
+    from horus.runtime.sessions import running_sessions
+
+    joined = os.environ.get("HORUS_SESSION_ID")
+    return bool(joined) and joined not in {run.id for run in running_sessions()}
 
 
 def value(text: str) -> Any:

@@ -43,6 +43,11 @@ COMMANDS = {
         "steer the simulated devices of a running robot",
         "horus mock set imu.rotation 0 0 1",
     ),
+    "topic": Command(
+        "horus.cli.topic",
+        "look at the topics of a running robot, and send on them",
+        "horus topic list",
+    ),
     "call": Command("horus.cli.call", "let a device do what it can", "horus call arm scan"),
     "estop": Command(
         "horus.cli.estop", "stop everything that moves on a running robot", "horus estop"
@@ -138,7 +143,10 @@ def _dispatch(arguments: list[str]) -> int:
         name = arguments[0]
     command = COMMANDS.get(name)
     if command is not None:
-        return _run(name, arguments[1:], importlib.import_module(command.module), command.example)
+        module = importlib.import_module(command.module)
+        if hasattr(module, "ACTIONS"):
+            return _run_action(name, arguments[1:], module)
+        return _run(name, arguments[1:], module, command.example)
     offered = {} if name.startswith("-") else plugin_commands()
     if name in offered:
         return _run_plugins(offered[name], arguments[1:])
@@ -170,6 +178,29 @@ def _run(name: str, arguments: list[str], command: Any, example: str) -> int:
     if name != "run":  # which says itself when it has something to put away
         early.over()
     return int(command.main(args) or 0)
+
+
+def _run_action(name: str, arguments: list[str], group: Any) -> int:
+    """Run one of a command's actions, such as `horus topic echo`: a module of its own each."""
+    actions: Mapping[str, Command] = group.ACTIONS
+    words = [word for word in arguments if word != "--debug"]
+    if not words or words[0] in ("-h", "--help", "help"):
+        width = max(map(len, actions))
+        lines = [f"usage: horus {name} ACTION ...", "", str(inspect.getdoc(group)), "", "actions:"]
+        lines += [f"  {action:<{width}}  {about.summary}" for action, about in actions.items()]
+        lines += ["", "for example:", *(f"  {about.example}" for about in actions.values())]
+        print("\n".join(lines))
+        return 0 if words else 2
+    about = actions.get(words[0])
+    if about is None:
+        from horus.errors import did_you_mean
+
+        near = did_you_mean(words[0], actions) or f"; it has {', '.join(actions)}"
+        print(f"horus {name}: unknown action {words[0]!r}{near}", file=sys.stderr)
+        return 2
+    arguments.remove(words[0])
+    module = importlib.import_module(about.module)
+    return _run(f"{name} {words[0]}", arguments, module, about.example)
 
 
 def _run_plugins(entry: CommandEntry, arguments: list[str]) -> int:
