@@ -24,7 +24,7 @@ allowed = pytest.mark.skipif(
 #: Gives up the privileges, also those of root, and the limits that stand for them.
 UNPRIVILEGED = """
 import ctypes, resource
-resource.setrlimit(resource.RLIMIT_RTPRIO, ({rtprio}, {rtprio}))
+resource.setrlimit(resource.RLIMIT_RTPRIO, (0, 0))
 resource.setrlimit(resource.RLIMIT_MEMLOCK, (1 << 20, 1 << 20))
 libc = ctypes.CDLL(None, use_errno=True)
 header = (ctypes.c_uint32 * 2)(0x20080522, 0)
@@ -95,17 +95,17 @@ def test_a_run_that_fails_gives_all_back_too() -> None:
     assert own() == before
 
 
-def unprivileged(rtprio: int) -> subprocess.CompletedProcess[str]:
+def unprivileged() -> subprocess.CompletedProcess[str]:
     if CAPSET is None:
         pytest.skip("the number of capset is not known for this machine")
-    source = UNPRIVILEGED.format(number=CAPSET, rtprio=rtprio)
+    source = UNPRIVILEGED.format(number=CAPSET)
     return subprocess.run(
         [sys.executable, "-c", source], capture_output=True, text=True, timeout=60
     )
 
 
 def test_without_permission_it_runs_all_the_same_and_says_the_cure_in_one_line() -> None:
-    done = unprivileged(0)
+    done = unprivileged()
     assert done.stdout == "policy 0 0\nafter 0\n", done.stderr
     (line,) = [line for line in done.stderr.splitlines() if "real time:" in line]
     assert "WARNING" in line
@@ -115,12 +115,22 @@ def test_without_permission_it_runs_all_the_same_and_says_the_cure_in_one_line()
     assert "- memlock unlimited`" in line
 
 
-def test_a_limit_on_the_priority_is_kept_and_said() -> None:
-    if not permits().priority:
-        pytest.skip("raising the limit for the test needs a privilege")
-    done = unprivileged(5)
-    assert done.stdout == "policy 1 5\nafter 0\n", done.stderr
-    assert "SCHED_FIFO 5 instead of 40, as the limit rtprio has it" in done.stderr
+@allowed
+def test_a_limit_on_the_priority_is_kept_and_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(realtime, "permits", lambda: Permits(1, "", "not permitted: so it is"))
+    found: list[int] = []
+
+    def tick(node: horus.Node) -> None:
+        found.append(os.sched_getparam(0).sched_priority)
+        node.request_stop()
+
+    with caplog.at_level("INFO", "horus.scheduler"):
+        horus.run(horus.Node("n", tick=tick, rate=100), rt=True, duration=5)
+    assert found == [1]
+    assert "SCHED_FIFO 1 instead of 40, as the limit rtprio has it" in caplog.text
+    assert "memory not locked (not permitted: so it is)" in caplog.text
 
 
 def test_a_class_that_the_kernel_refuses_in_spite_of_all_is_said(
