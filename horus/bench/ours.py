@@ -185,7 +185,8 @@ class Ours(Adapter):
         self, count: int, rate: float, seconds: float, tick: Callable[[Any], None], work: str
     ) -> None:
         """Run nodes with this tick function for some seconds; ``work`` names the row."""
-        scheduler = horus.Scheduler(spin=SPIN if work == "jitter_best" else 0.0)
+        best = work == "jitter_best"
+        scheduler = horus.Scheduler(rt=best, spin=SPIN if best else 0.0)
         for number in range(count):
             scheduler.add(horus.Node(f"node_{number}", tick=tick, rate=rate))
         scheduler.run(seconds)

@@ -17,7 +17,6 @@ bus wait makes the whole robot wait.
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +34,7 @@ from horus.hardware.steering import clear_faults, set_fault
 from horus.hardware.worker import driver_node
 from horus.node import Node
 from horus.node.caller import Caller, CallRefusedError
+from horus.node.chance import seed_everything
 from horus.scheduler import Scheduler
 from horus.scheduler.clock import SimClock
 from horus.scheduler.programs import nodes_of
@@ -150,10 +150,10 @@ class SimRobot:
         self._closed = False
         os.environ["HORUS_SESSION_ID"] = self._session.id
         self.clock.__enter__()
-        self.scheduler = Scheduler(clock=self.clock)
+        self.scheduler = Scheduler(clock=self.clock, seed=seed)
         try:
             if seed is not None:
-                random.seed(seed)
+                seed_everything(seed)  # for what node files do when they are imported
             self.nodes = {device.name: self._driver(device) for device in config.hardware.values()}
             everybody = [*self._world.nodes(), *self.nodes.values()]
             self.scheduler.add(*everybody)

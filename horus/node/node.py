@@ -9,6 +9,7 @@ from horus.clock import now_ns, wall_time
 from horus.errors import ComputeError
 from horus.node import options
 from horus.node.callbacks import Callbacks
+from horus.node.chance import Chance
 from horus.node.ends import Ends
 from horus.node.info import NodeInfo
 from horus.node.options import Compute, FailurePolicy, On, OnMiss
@@ -16,6 +17,9 @@ from horus.node.pubsub import Pub, Pubs, Sub, Subs, declared
 
 if TYPE_CHECKING:
     import logging
+    from random import Random
+
+    from numpy.random import Generator
 
     from horus.scheduler import Scheduler
 
@@ -122,6 +126,7 @@ class Node:
         )
         #: Runs a function in the node's process, while there is one.
         self._node_child: Callable[..., Any] | None = None
+        self._node_chance = Chance(name)
         self._node_info = NodeInfo(name, self.log_error)
         self._node_info._budget = self._node_budget
         self._node_log: logging.Logger | None = None
@@ -149,6 +154,20 @@ class Node:
     def info(self) -> NodeInfo:
         """Return the node's state, metrics and uptime."""
         return self._node_info
+
+    @property
+    def random(self) -> Random:
+        """Return the node's own random numbers, as Python's `random` makes them.
+
+        With ``Scheduler(seed=...)`` they follow from the seed and the node's name, so another node
+        more or less does not change them.
+        """
+        return self._node_chance.random
+
+    @property
+    def rng(self) -> Generator:
+        """Return the node's own random numbers, as numpy makes them; otherwise as `random`."""
+        return self._node_chance.rng
 
     def __repr__(self) -> str:
         when = f"{self.rate:g} Hz" if self.rate else f"on {', '.join(self._node_on)}"

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from horus.node import Node
+from horus.node.chance import seed_everything
 from horus.node.info import NodeState, describe
 from horus.scheduler.clock import Clock, SimClock
 from horus.scheduler.compute import Child, Slots
@@ -46,8 +47,12 @@ class Run:
         clock: Clock,
         spin_ns: int,
         realtime: RealTime | None = None,
+        seed: int | None = None,
     ) -> None:
         nodes = list(nodes)
+        self._seed = seed
+        if seed is not None:
+            seed_everything(seed)
         if realtime is not None:
             spin_ns = spin_ns or realtime.spin_ns(max((n.rate for n, _ in nodes), default=0.0))
         self._manners = None if realtime is None else Manners(realtime, spin_ns)
@@ -86,6 +91,8 @@ class Run:
 
     def add(self, node: Node, order: int) -> None:
         """Take in a node; it starts at the next `to_the_end` or `step`."""
+        if self._seed is not None:
+            node._node_chance.begin(self._seed)
         self._tasks[node.name] = task = Task(node, order)
         task.limit(self._misses.missed, self.clock.monotonic_ns)
         if self._has_events(task) and not isinstance(self._loop, EventLoop):

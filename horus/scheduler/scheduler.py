@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, overload
 
 from horus.errors import did_you_mean
+from horus.node.chance import checked_seed
 from horus.node.node import Node
 from horus.node.options import checked_rate
 from horus.scheduler import stats as stats_of_run
@@ -41,6 +42,9 @@ class Scheduler:
         rt: run in real time: the kernel's class SCHED_FIFO, locked memory, a short spin; True, or a
             `RealTime` with a priority, cores and more. What is not permitted is said with its cure,
             and the run goes on without it. None: as `horus run --rt` says.
+        seed: from which all random numbers follow at the start of each run: `Node.random`,
+            `Node.rng`, Python's `random`, and numpy's own where it is loaded. With a `SimClock` the
+            same nodes then send the same bytes at the same times, in every process.
 
     """
 
@@ -50,6 +54,7 @@ class Scheduler:
         clock: Clock | None = None,
         spin: float = 0.0,
         rt: RealTime | bool | None = None,
+        seed: int | None = None,
     ) -> None:
         if not 0 <= spin < 1:
             raise ValueError(f"Scheduler: spin is {spin!r}; it is seconds, 0 <= spin < 1")
@@ -59,6 +64,7 @@ class Scheduler:
             raise ValueError("Scheduler: rt and a SimClock: simulated time has no real time")
         self._realtime = None if simulated else asked(rt)
         self._spin_ns = int(spin * 1e9)
+        self._seed = checked_seed(seed, "Scheduler")
         self._orders: dict[str, tuple[Node, int]] = {}  # in the order of adding
         self._run: Run | None = None  # from the first tick_once() on, and during run()
         self._running = False
@@ -246,7 +252,9 @@ class Scheduler:
         if self._running:
             raise RuntimeError("the scheduler is running already")
         if self._run is None:
-            self._run = Run(self._orders.values(), self._clock, self._spin_ns, self._realtime)
+            self._run = Run(
+                self._orders.values(), self._clock, self._spin_ns, self._realtime, self._seed
+            )
         for node, _ in self._orders.values():
             node._node_host = self
         self._running = True

@@ -55,6 +55,7 @@ UPWARD = {
 OUTSIDE: dict[str, set[str]] = {
     "horus.message": {"numpy", "typing_extensions"},
     "horus.bus": {"msgpack", "numpy", "posix_ipc"},
+    "horus.node": {"numpy"},
     "horus.hal": {"can", "cantools", "pymodbus", "serial", "smbus2"},
     "horus.hookspecs": {"pluggy"},
     "horus.plugins": {"pluggy"},
