@@ -48,6 +48,7 @@ COMMANDS = {
         "look at the topics of a running robot, and send on them",
         "horus topic list",
     ),
+    "log": Command("horus.cli.log", "show what a running robot has printed", "horus log -f"),
     "call": Command("horus.cli.call", "let a device do what it can", "horus call arm scan"),
     "estop": Command(
         "horus.cli.estop", "stop everything that moves on a running robot", "horus estop"

@@ -9,7 +9,10 @@ from pathlib import Path
 from horus.runtime.lastwords import speak
 from horus.runtime.output import Output, as_utf8
 from horus.runtime.process import Process, describe_end
+from horus.runtime.runlog import RunLog
 
+#: How the run's own words begin where something went wrong.
+_GRAVE = ("Crashed", "Killed", "Lost", "Failed")
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 
 
@@ -22,19 +25,27 @@ class Reporter:
         self._colour = colour
         self._prefixes: dict[Process, bytes] = {}
         self._reported: set[Process] = set()
+        self._log = RunLog(session_path)
         self._held: list[tuple[Process, list[bytes]]] | None = []
 
     def say(self, text: str) -> None:
         """Print the run's own words."""
         self._output.say(text + "\n")
+        if text.strip():
+            crash = text.lstrip().startswith(_GRAVE)
+            self._log.add("", [text.strip().encode()], "crash" if crash else "node")
 
     def lines(self, process: Process, lines: list[bytes]) -> None:
         """Print lines of a process; before `release` they wait."""
         if not lines:
             return
+        self._log.add(process.name, lines, process.program.kind)
         if self._held is not None:
             self._held.append((process, lines))
             return
+        self._show(process, lines)
+
+    def _show(self, process: Process, lines: list[bytes]) -> None:
         prefix = self._prefix(process)
         text = b"".join(b"%s %s\n" % (prefix, as_utf8(line)) for line in lines)
         self._output.write(text, len(lines))
@@ -52,7 +63,7 @@ class Reporter:
         """Print what processes printed while the list of started processes was."""
         held, self._held = self._held or [], None
         for process, lines in held:
-            self.lines(process, lines)
+            self._show(process, lines)
 
     def ends(self, processes: Sequence[Process]) -> list[Process]:
         """Tell of each process that has ended since the last look, once; return those."""
