@@ -23,11 +23,11 @@ from horus.node.pubsub import Pub, Sub
 from horus.scheduler import Scheduler, run
 from horus.scheduler.clock import SimClock
 from horus.scheduler.rate import Rate
-from horus.scheduler.realtime import RealTime
 
 if TYPE_CHECKING:
     from horus import msgs
     from horus.bus import Topic
+    from horus.scheduler.realtime import RealTime
 
 __version__ = "0.1.0"
 
@@ -62,7 +62,7 @@ __all__ = [
 
 
 def _load(name: str) -> Any:
-    """Import at its first use what not every program uses: the bus, 28 message types."""
+    """Import at its first use what not every program uses: the bus, 28 message types, real time."""
     import importlib
 
     if name == "msgs":
@@ -70,6 +70,9 @@ def _load(name: str) -> Any:
     if name == "Topic":
         topic = globals()["Topic"] = importlib.import_module("horus.bus").Topic
         return topic
+    if name == "RealTime":
+        kind = globals()["RealTime"] = importlib.import_module("horus.scheduler.realtime").RealTime
+        return kind
     raise AttributeError(f"module 'horus' has no attribute {name!r}")
 
 

@@ -20,7 +20,6 @@ from horus.scheduler.events import EventLoop
 from horus.scheduler.failures import Failures, none_hint
 from horus.scheduler.loop import Loop
 from horus.scheduler.misses import Misses
-from horus.scheduler.realtime import Manners, RealTime
 from horus.scheduler.signals import StopSignals
 from horus.scheduler.stopping import TICK_TIME, make_safe, strip_traceback
 from horus.scheduler.task import Task
@@ -29,6 +28,7 @@ from horus.scheduler.worker import SLICE, Job, Worker
 if TYPE_CHECKING:
     from horus.scheduler.asyncnode import AsyncNode
     from horus.scheduler.coroutines import Host
+    from horus.scheduler.realtime import Manners, RealTime
 
 __all__ = ["Run"]
 
@@ -53,9 +53,12 @@ class Run:
         self._seed = seed
         if seed is not None:
             seed_everything(seed)
+        self._manners: Manners | None = None
         if realtime is not None:
+            from horus.scheduler.realtime import Manners
+
             spin_ns = spin_ns or realtime.spin_ns(max((n.rate for n, _ in nodes), default=0.0))
-        self._manners = None if realtime is None else Manners(realtime, spin_ns)
+            self._manners = Manners(realtime, spin_ns)
         self.clock = clock
         self._using = ExitStack()
         if isinstance(clock, SimClock):  # the stamps of this process follow it

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from horus.errors import did_you_mean
 from horus.node.chance import checked_seed
@@ -14,8 +15,10 @@ from horus.node.options import checked_rate
 from horus.scheduler import stats as stats_of_run
 from horus.scheduler.clock import Clock, SimClock, SystemClock
 from horus.scheduler.compute import importing_main
-from horus.scheduler.realtime import RealTime, asked
 from horus.scheduler.running import Run
+
+if TYPE_CHECKING:
+    from horus.scheduler.realtime import RealTime
 
 __all__ = ["Scheduler", "collecting", "run"]
 
@@ -62,7 +65,7 @@ class Scheduler:
         simulated = isinstance(self._clock, SimClock)
         if rt and simulated:
             raise ValueError("Scheduler: rt and a SimClock: simulated time has no real time")
-        self._realtime = None if simulated else asked(rt)
+        self._realtime = None if simulated else _realtime(rt)
         self._spin_ns = int(spin * 1e9)
         self._seed = checked_seed(seed, "Scheduler")
         self._orders: dict[str, tuple[Node, int]] = {}  # in the order of adding
@@ -317,6 +320,15 @@ def _raise(failure: BaseException | None) -> None:
             raise failure
         finally:
             del failure  # it refers to this frame
+
+
+def _realtime(rt: RealTime | bool | None) -> RealTime | None:
+    """Return what ``rt=`` or the environment asks for; who asks for nothing does not load it."""
+    if rt is False or (rt is None and "HORUS_RT" not in os.environ):
+        return None
+    from horus.scheduler.realtime import asked
+
+    return asked(rt)
 
 
 def run(
