@@ -59,7 +59,14 @@ def test_the_simulated_minute_prints_what_it_says(tmp_path: Path) -> None:
     done = run_python(code.replace("examples/rover", str(ROOT / "examples/rover")), tmp_path)
     printed = [line for line in done.stdout.splitlines() if line in ("True", "False")]
     assert printed == ["True", "True"]
-    assert len(blocks("python")) == 4
+
+
+def test_the_real_time_program_shows_how_it_kept_time(tmp_path: Path) -> None:
+    done = run_python(blocks("python")[4], tmp_path)
+    assert done.stdout == "True\n"
+    assert done.stderr.count("real time: ") == 1
+    assert re.search(r"^controller +\d+", done.stderr, re.M)
+    assert len(blocks("python")) == 5
 
 
 def run_python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
