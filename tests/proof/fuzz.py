@@ -7,6 +7,7 @@ the same memory and must agree on what it says.
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import resource
@@ -109,13 +110,16 @@ class Live:
     def __init__(self, writing_core: str) -> None:
         core.Writer = pure.Writer if writing_core == "pure" else native.Writer
         self.writing_core = writing_core
+        self.number = self.generation = 0
+        self.sent: list[Any] = []
+        self._open()
+
+    def _open(self) -> None:
         self.publisher = Publisher(TOPIC)
         self.readers = []
         for reader in (native.Reader, pure.Reader):
             core.Reader = reader
             self.readers.append(Subscriber(TOPIC, depth=3))
-        self.number = self.generation = 0
-        self.sent: list[Any] = []
         self._map()
 
     def _map(self) -> None:
@@ -140,6 +144,10 @@ class Live:
             self.ring.close()
             self.control.close()
             self._map()
+        if not rings.ring_path(self.publisher._folder, *self.part).exists():
+            # Somebody took its owner for dead, as its damaged head said: it was tidied away.
+            self.close()
+            self._open()
         self.ring[: L.RING_NEXT] = self.heads[0][: L.RING_NEXT]
         self.ring[L.RING_CLOSED : L.RING_CLOSED + 8] = bytes(8)
         slots = self.publisher._shape[0]
@@ -151,10 +159,14 @@ class Live:
             for ring in reader._reader.rings():
                 reader._reader.detach(ring[0])
         # Far from any that a reader has noted while it was damaged.
-        self.generation += 1 << 32
+        self.generation += (1 << 32) + 7919
         self.publisher._control.set_word(L.CONTROL_GENERATION, self.generation)
         for reader in self.readers:
             reader.latest()
+        self.send(dice)
+        for reader in self.readers:
+            if not same(reader.recv(), self.sent[-1]):
+                raise Fault("a case would prove nothing: the topic does not work")
 
     def close(self) -> None:
         """Leave nothing."""
@@ -247,41 +259,51 @@ def plant(live: Live, dice: random.Random) -> None:
     live.publisher._control.raise_generation()
 
 
-def case(live: Live, number: int) -> list[str]:
-    """Try one; return what was done, or raise a `Fault` that tells it."""
+def case(live: Live, number: int) -> int:
+    """Try one: damage again and again what is still read; return how often, or raise a `Fault`."""
     dice = random.Random(number)
+    told: list[str] = []
+    damages, certain = 0, True
     live.heal(dice)
-    for _ in range(dice.randrange(1, 4)):
-        live.send(dice)
-    certain, told = damage(live, dice)
     planted = dice.random() < 0.03
     try:
         if planted:
             plant(live, dice)
             told.append("a planted file")
-        for _ in range(dice.randrange(1, 5)):
-            how = dice.choice(READS)
-            arguments = [dice.choice((0, 2**62, 2**70, -1))] if how == "discard_before" else []
-            outcomes = [use(reader, how, *arguments) for reader in live.readers]
-            told.append(f"{how}: {outcomes}"[:300])
-            _judge(live, how, outcomes, certain and not planted)
-            if dice.random() < 0.3:
+        for _ in range(dice.choice((1, 3, 6))):
+            for _ in range(dice.randrange(1, 4)):
                 live.send(dice)
-        if dice.random() < 0.03:
+            sound, what = damage(live, dice)
+            certain, damages, told = certain and sound, damages + len(what), told + what
+            for _ in range(dice.randrange(1, 4)):
+                told.append(_read(live, dice, certain and not planted))
+            if not all(reader._reader.rings() for reader in live.readers):
+                break  # they have let go of it
+        if dice.random() < 0.05:
             told.append("reopen")
             reopen(dice)
+            gc.collect()  # what could not be opened is let go of now, not in some other case
         live.send(dice)
         use(live.readers[0], "wait", 0.0)
     except Fault as fault:
-        raise Fault(
-            f"case {number} ({live.writing_core} writer): {fault}\n" + "\n".join(told)
-        ) from None
+        where = f"case {number} ({live.writing_core} writer)"
+        raise Fault(f"{where}: {fault}\n" + "\n".join(told)) from None
     finally:
         if planted:
             for ring in rings.ring_files(live.publisher._folder):
                 if ring.publisher != live.publisher._id:
                     ring.path.unlink(missing_ok=True)
-    return told
+    return damages
+
+
+def _read(live: Live, dice: random.Random, certain: bool) -> str:
+    how = dice.choice(READS)
+    arguments = [dice.choice((0, 2**62, 2**70, -1))] if how == "discard_before" else []
+    outcomes = [use(reader, how, *arguments) for reader in live.readers]
+    _judge(live, how, outcomes, certain)
+    if dice.random() < 0.3:
+        live.send(dice)
+    return f"{how}: {outcomes}"[:300]
 
 
 def _judge(live: Live, how: str, outcomes: list[tuple[str, Any]], certain: bool) -> None:
@@ -298,23 +320,28 @@ def _judge(live: Live, how: str, outcomes: list[tuple[str, Any]], certain: bool)
             raise Fault(f"{how}: {one!r} was never sent")
 
 
-def batch(writing_core: str, numbers: range, note: Callable[[int], object]) -> None:
+def batch(writing_core: str, numbers: range, note: Callable[[int, int], object]) -> None:
     """Try so many one after the other, in a process of their own."""
     rings.ring_shape = lambda capacity, depth: (4, max(512, -(-(capacity + 32) // 64) * 64))  # type: ignore[assignment]
     live = Live(writing_core)
+    gc.disable()
+    gc.freeze()
+    damages = 0
     for number in numbers:
-        note(number)
-        case(live, number)
+        note(number, damages)
+        damages += case(live, number)
+    note(numbers.stop, damages)
     live.close()
 
 
 def run(
     cases: int, first: int, writing_core: str, told: Callable[[str], object], limit: bool = True
 ) -> int:
-    """Try so many cases from a first one on; return how many, or raise what went wrong.
+    """Try so many cases from a first one on; return how many damages, or raise what went wrong.
 
     ``limit`` bounds a child's memory: not under AddressSanitizer, which reserves terabytes.
     """
+    damages = 0
     for start in range(first, first + cases, BATCH):
         numbers = range(start, min(start + BATCH, first + cases))
         here, there = os.pipe()
@@ -332,15 +359,16 @@ def run(
             os.kill(pid, signal.SIGKILL)
         status = os.waitpid(pid, 0)[1]
         os.close(here)
-        (at,) = struct.unpack_from("<Q", place)
+        at, more_damages = struct.unpack_from("<QQ", place)
+        damages += more_damages
         place.close()
         if hung or os.WIFSIGNALED(status) or status:
             end = "hangs" if hung else f"ends with status {os.waitstatus_to_exitcode(status)}"
             raise Fault(f"case {at} ({writing_core} writer) {end}\n{fault.decode()}")
         done = numbers.stop - first
-        if done % 100_000 == 0:
-            told(f"{writing_core} writer: {done} cases")
-    return cases
+        if done % 20_000 == 0:
+            told(f"{writing_core} writer: {done} cases, {damages} damages")
+    return damages
 
 
 def _child(writing_core: str, numbers: range, place: mmap, there: int, limit: bool) -> None:
@@ -350,7 +378,7 @@ def _child(writing_core: str, numbers: range, place: mmap, there: int, limit: bo
             with open("/proc/self/statm") as file:  # noqa: PTH123
                 size = int(file.read().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
-        batch(writing_core, numbers, lambda number: struct.pack_into("<Q", place, 0, number))
+        batch(writing_core, numbers, lambda *now: struct.pack_into("<QQ", place, 0, *now))
         status = 0
     except BaseException as error:
         text = str(error) if isinstance(error, Fault) else repr(error)

@@ -46,6 +46,7 @@ class Size(NamedTuple):
 
     slots: int
     messages: int
+    seldom: bool  # a reader reads what it knows to be there before it looks at `next` again
 
 
 # ---- a ring: sequence words, next, loss -------------------------------------------------------
@@ -68,25 +69,29 @@ def writer(without: Without, size: Size, number: int) -> Body:
     return writer, without, size, number + 1
 
 
-def reader(without: Without, size: Size, cursor: int, lost: int, received: int) -> Body:
+def reader(
+    without: Without, size: Size, cursor: int, lost: int, received: int, known: int = 0
+) -> Body:
     again = (reader, without, size, cursor, lost, received)
-    slots, messages = size
+    slots, messages, seldom = size
     seen = RELAXED if without == "acquire of next" else ACQUIRE
     held = RELAXED if without == "acquire of the word" else ACQUIRE
-    end = yield load("next", seen)
-    if end < cursor:
-        raise Wrong("next went backwards")
-    if end == cursor:
-        return again
-    skipped = max(0, end - cursor - (slots - 1))
-    cursor, lost = cursor + skipped, lost + skipped
+    end = known
+    if known <= cursor:
+        end = yield load("next", seen)
+        if end < cursor:
+            raise Wrong("next went backwards")
+        if end == cursor:
+            return again
+        skipped = max(0, end - cursor - (slots - 1))
+        cursor, lost = cursor + skipped, lost + skipped
     again = (reader, without, size, cursor, lost, received)
     slot = cursor % slots
     word = yield load(f"word{slot}", held)
     if word != 2 * cursor + 2:
         if word > 2 * cursor + 2:
-            end = yield load("next", seen)
-            if end - cursor > slots - 1:
+            newest = yield load("next", seen)
+            if newest - cursor > slots - 1:
                 return again  # overwritten
         raise Wrong(f"a sound ring is taken for damaged: message {cursor}, word {word}")
     first = yield load(f"first{slot}")
@@ -102,12 +107,12 @@ def reader(without: Without, size: Size, cursor: int, lost: int, received: int) 
         if received + lost != messages:
             raise Wrong(f"{received} received and {lost} lost of {messages}")
         return None
-    return reader, without, size, cursor + 1, lost, received
+    return reader, without, size, cursor + 1, lost, received, end if seldom else 0
 
 
-def ring(without: Without = "", slots: int = 2, messages: int = 4) -> World:
+def ring(without: Without = "", slots: int = 2, messages: int = 4, seldom: bool = False) -> World:
     """Each slot is overwritten once; a reader's window is all slots but one."""
-    size = Size(slots, messages)
+    size = Size(slots, messages, seldom)
     memory = {"next": 0}
     for slot in range(slots):
         memory |= {f"word{slot}": 0, f"first{slot}": -1, f"second{slot}": -1}
@@ -283,21 +288,27 @@ def growth(without: Without = "") -> World:
     )
 
 
+RING_NEEDS = (
+    "release of the odd word",
+    "release fence after the odd word",
+    "release of next",
+    "acquire of next",
+    "acquire of the word",
+    "acquire fence after the copy",
+    "second look at the word",
+)
 PARTS = {
     "ring": Part(
         ring,
-        (
-            "release of the odd word",
-            "release fence after the odd word",
-            "release of next",
-            "acquire of next",
-            "acquire of the word",
-            "acquire fence after the copy",
-            "second look at the word",
-        ),
+        RING_NEEDS,
         # A reader comes to a slot only after `next`, whose release tells all that the word's would.
         spares=("release of the even word",),
         larger=(4, 7),
+    ),
+    "ring, looking seldom": Part(
+        lambda without="": ring(without, 4, 6, True),
+        RING_NEEDS,
+        spares=("release of the even word",),
     ),
     "waiting": Part(
         waiting,

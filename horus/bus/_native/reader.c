@@ -260,6 +260,26 @@ static inline bool still_whole(const Ring *ring, uint64_t number) {
     return load_relaxed(slot_of(ring, number)) == 2 * number + 2;
 }
 
+typedef struct {
+    uint64_t stamp, hash;
+    uint32_t length, kind;
+} Head;
+
+/* Read what a slot says about its message; the length can be relied on. */
+static inline Outcome read_head(Reader *self, Ring *ring, uint64_t number, Head *head) {
+    Outcome outcome = check_slot(self, ring, number);
+    if (outcome != FOUND)
+        return outcome;
+    const char *slot = slot_of(ring, number);
+    copy_slot(&head->stamp, slot + SLOT_STAMP, 8);
+    copy_slot(&head->hash, slot + SLOT_HASH, 8);
+    copy_slot(&head->length, slot + SLOT_LENGTH, 4);
+    copy_slot(&head->kind, slot + SLOT_KIND, 4);
+    if (head->length <= ring->stride - SLOT_HEADER)
+        return FOUND;
+    return still_whole(ring, number) ? damaged(self, ring, "the length of message %llu is wrong", number) : OVERWRITTEN;
+}
+
 static Outcome read_stamp(Reader *self, Ring *ring, uint64_t number, uint64_t *stamp) {
     Outcome outcome = check_slot(self, ring, number);
     if (outcome != FOUND)
@@ -363,21 +383,12 @@ static PyObject *decode_message(Reader *self, uint32_t kind, uint64_t hash, cons
 
 /* Copy message `number` out, make sure that it is whole, move the cursors by `advance`, decode it. */
 static Outcome take(Reader *self, Ring *ring, uint64_t number, bool newest, PyObject **message, uint64_t *stamp) {
-    Outcome outcome = check_slot(self, ring, number);
+    Head head;
+    Outcome outcome = read_head(self, ring, number, &head);
     if (outcome != FOUND)
         return outcome;
-    const char *slot = slot_of(ring, number), *data = slot + SLOT_HEADER;
-    uint64_t hash;
-    uint32_t length, kind;
-    memcpy(stamp, slot + SLOT_STAMP, 8);
-    memcpy(&hash, slot + SLOT_HASH, 8);
-    memcpy(&length, slot + SLOT_LENGTH, 4);
-    memcpy(&kind, slot + SLOT_KIND, 4);
-    if (length > ring->stride - SLOT_HEADER) {
-        if (!still_whole(ring, number))
-            return OVERWRITTEN;
-        return damaged(self, ring, "the length of message %llu is wrong", number);
-    }
+    uint32_t length = head.length, kind = head.kind;
+    *stamp = head.stamp;
     char small[ON_STACK], *copy = small;
     PyObject *array = NULL;
     if (kind == KIND_ARRAY) { /* the array keeps the copy as its memory */
@@ -388,7 +399,7 @@ static Outcome take(Reader *self, Ring *ring, uint64_t number, bool newest, PyOb
         PyErr_NoMemory();
         return FAILED;
     }
-    memcpy(copy, data, length);
+    copy_slot(copy, slot_of(ring, number) + SLOT_HEADER, length);
     Outcome result = OVERWRITTEN;
     if (still_whole(ring, number)) {
         if (newest) {
@@ -404,7 +415,7 @@ static Outcome take(Reader *self, Ring *ring, uint64_t number, bool newest, PyOb
         if (self->dropped && !self->told && tell_drop(self) < 0)
             result = FAILED;
         else
-            result = (*message = decode_message(self, kind, hash, copy, length, array)) ? FOUND : FAILED;
+            result = (*message = decode_message(self, kind, head.hash, copy, length, array)) ? FOUND : FAILED;
     }
     Py_XDECREF(array);
     if (!array && copy != small)

@@ -60,6 +60,18 @@ static inline void store_release(char *at, uint64_t value) {
     atomic_store_explicit((_Atomic uint64_t *)at, value, memory_order_release);
 }
 
+/* Copy bytes from or to a slot, which may be overwritten meanwhile: the sequence word tells afterwards. ThreadSanitizer, which
+ * knows nothing of that, sees atomic accesses. */
+#ifdef __SANITIZE_THREAD__
+static inline void copy_slot(void *to, const void *from, size_t size) {
+    for (size_t i = 0; i < size; i++)
+        atomic_store_explicit((_Atomic char *)to + i, atomic_load_explicit((const _Atomic char *)from + i, memory_order_relaxed),
+                              memory_order_relaxed);
+}
+#else
+#define copy_slot memcpy
+#endif
+
 /* The time of a simulated clock; 0 while there is none. */
 static uint64_t simulated_ns;
 

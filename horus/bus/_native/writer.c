@@ -136,14 +136,14 @@ static inline char *begin(Writer *self) {
 }
 
 static inline void describe(char *slot, uint64_t stamp, uint64_t hash, uint32_t length, uint32_t kind) {
-    memcpy(slot + SLOT_STAMP, &stamp, 8);
-    memcpy(slot + SLOT_HASH, &hash, 8);
-    memcpy(slot + SLOT_LENGTH, &length, 4);
-    memcpy(slot + SLOT_KIND, &kind, 4);
+    copy_slot(slot + SLOT_STAMP, &stamp, 8);
+    copy_slot(slot + SLOT_HASH, &hash, 8);
+    copy_slot(slot + SLOT_LENGTH, &length, 4);
+    copy_slot(slot + SLOT_KIND, &kind, 4);
 }
 
-/* Publish what was written, and wake who waits; Python code may run. */
-static PyObject *publish(Writer *self, char *slot) {
+/* Publish what was written; true when somebody waits for it. */
+static inline bool show(Writer *self, char *slot) {
     store_release(slot, 2 * self->next + 2);
     store_release((char *)self->ring.buf + RING_NEXT, self->next + 1);
     self->next++;
@@ -152,14 +152,19 @@ static PyObject *publish(Writer *self, char *slot) {
     uint32_t readers = load_half(control + CONTROL_READERS);
     if (readers > MAX_READERS)
         readers = MAX_READERS;
-    for (uint32_t i = 0; i < readers; i += 8) {
-        if (load_relaxed(control + CONTROL_WAITING + i)) {
-            PyObject *done = PyObject_CallNoArgs(self->wake);
-            if (!done)
-                return NULL;
-            Py_DECREF(done);
-            break;
-        }
+    for (uint32_t i = 0; i < readers; i += 8)
+        if (load_relaxed(control + CONTROL_WAITING + i))
+            return true;
+    return false;
+}
+
+/* Publish what was written, and wake who waits; Python code may run. */
+static PyObject *publish(Writer *self, char *slot) {
+    if (show(self, slot)) {
+        PyObject *done = PyObject_CallNoArgs(self->wake);
+        if (!done)
+            return NULL;
+        Py_DECREF(done);
     }
     Py_RETURN_TRUE;
 }
@@ -180,7 +185,7 @@ static PyObject *send_parts(Writer *self, PyObject *const *parts, Py_ssize_t cou
     char *slot = begin(self), *to = slot + SLOT_HEADER;
     describe(slot, stamp ? stamp : monotonic_ns(), hash, (uint32_t)size, kind);
     for (Py_ssize_t i = 0; i < count; i++) {
-        memcpy(to, views[i].buf, (size_t)views[i].len);
+        copy_slot(to, views[i].buf, (size_t)views[i].len);
         to += views[i].len;
     }
     result = publish(self, slot);
@@ -202,7 +207,7 @@ static PyObject *send_plain(Writer *self, uint64_t stamp) {
     }
     char *slot = begin(self);
     describe(slot, stamp ? stamp : monotonic_ns(), 0, (uint32_t)size, KIND_MSGPACK);
-    memcpy(slot + SLOT_HEADER, self->plain.data, size);
+    copy_slot(slot + SLOT_HEADER, self->plain.data, size);
     return publish(self, slot);
 }
 
