@@ -71,6 +71,10 @@ class Child:
         theirs.close()  # so that its death is the end of what we read
         self._end = ours
 
+    def wait_until_ready(self) -> None:
+        """Wait until the process answers: its start is no tick that takes too long."""
+        self.call(bool, (), {})
+
     def call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Run a function there, wait for its result and return it; what it raises is raised."""
         name = getattr(function, "__qualname__", repr(function))

@@ -144,8 +144,7 @@ class Guard:
         finally:
             self.end()
 
-    @property
-    def hanging(self) -> bool:
+    def is_hanging(self) -> bool:
         """Return whether the call that the watchdog has reported is still under way."""
         return self.began_ns != 0 and self.began_ns == self.barked_ns
 

@@ -76,7 +76,7 @@ class Misses:
         run, end = self._run, self._run.end_ns
         over = guard.doing == "shutdown" or run.stopping or (end and monotonic_ns() >= end)
         began = guard.barked_ns
-        if not over or began in self._interrupted or run.is_apart(guard.task):
+        if not over or began in self._interrupted or run.places.is_apart(guard.task):
             return
         self._interrupted.add(began)
         if not self._signals.interrupt(lambda: guard.began_ns == began):

@@ -5,35 +5,29 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack, nullcontext
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from horus.node import Node
 from horus.node.chance import seed_everything
 from horus.node.info import NodeState, describe
 from horus.scheduler.clock import Clock, SimClock
-from horus.scheduler.compute import Child, Slots
 from horus.scheduler.events import EventLoop
 from horus.scheduler.failures import Failures, none_hint
 from horus.scheduler.loop import Loop
 from horus.scheduler.misses import Misses
+from horus.scheduler.places import Places
 from horus.scheduler.signals import StopSignals
-from horus.scheduler.stopping import TICK_TIME, make_safe, strip_traceback
+from horus.scheduler.stopping import make_safe, strip_traceback
 from horus.scheduler.task import Task
-from horus.scheduler.worker import SLICE, Job, Worker
 
 if TYPE_CHECKING:
-    from horus.scheduler.asyncnode import AsyncNode
-    from horus.scheduler.coroutines import Host
     from horus.scheduler.realtime import Manners, RealTime
 
 __all__ = ["Run"]
 
-#: How long a stop waits for the ticks that run on threads of their own.
-THREAD_STOP = 2.0  # s
 #: How soon a thread that is due gets Python's lock from one that computes, the program's own too.
 SWITCH_INTERVAL = 1e-4  # s
 
@@ -68,18 +62,11 @@ class Run:
         self._signals = StopSignals(self.stop)
         self._misses = Misses(self, self._signals)
         self._tasks: dict[str, Task] = {}  # in the order of adding
+        self.places = Places(clock, self._failures, self.fail)
         self._loop = self._new_loop()
         for node, order in nodes:
             self.add(node, order)
-        # For nodes with a thread of their own: the thread, its loop, and the call that is the loop.
-        self._workers: dict[str, Worker] = {}
-        self._loops: dict[str, Loop] = {}
-        self._ticking: dict[str, Job | AsyncNode] = {}
-        self._host: Host | None = None  # for those whose tick is async
         self._failure: BaseException | None = None
-        self._children: dict[str, Child] = {}  # where nodes with compute="process" compute
-        self._slots = Slots()
-        self._left: set[str] = set()  # nodes whose shutdown hangs on their own thread
         self.end_ns: int | None = None
         self.stopping = False
 
@@ -103,7 +90,7 @@ class Run:
 
     def set_rate(self, name: str, hertz: float) -> None:
         """Change a node's rate from its last tick on."""
-        self._loops.get(name, self._loop).set_rate(self._tasks[name], hertz)
+        self.places.loops.get(name, self._loop).set_rate(self._tasks[name], hertz)
 
     # ticking ----------------------------------------------------------------------------------
 
@@ -161,84 +148,17 @@ class Run:
         """Open all topics, then run the init of each node that has not started, in order."""
         for task in self._tasks.values():
             task.node.open_topics()
-        for name, task in self._tasks.items():
+        for task in self._tasks.values():
             if self.stopping:
                 return
-            if threads:
-                self._give_thread(name, task)
-            if task.node._node_calls.is_async and task.coroutine is None:
-                self._give_event_loop(name, task)
+            self.places.give(task, self._loop, threads=threads)
             if not task.initialised and task.call is None:
                 try:
-                    self._call(name, task.initialise)
+                    self.places.initialise(task)
                 except Exception as error:
                     self._failures.failed(task, error)
                 else:
                     task.started(self.clock.monotonic_ns)
-
-    def _give_thread(self, name: str, task: Task) -> None:
-        """Give a node the thread, and the process, that it asks for."""
-        node = task.node
-        if node.thread or node._node_computes:
-            self._workers[name] = Worker(f"horus-{name}")
-        if node._node_computes == "process":
-            self._children[name] = child = Child(name)
-            child.start()
-            node._node_child = child.call
-        if node._node_computes and task.tick is not None:
-            pooled = self._slots.around(task.tick)
-            if task.call is task.tick:  # it has been stepped before
-                task.call = pooled
-            task.tick = pooled
-
-    def _give_event_loop(self, name: str, task: Task) -> None:
-        """Let an async node run beside the others on the event loop of the run."""
-        from horus.scheduler.asyncnode import AsyncNode
-        from horus.scheduler.coroutines import SteppedHost, ThreadHost
-
-        if self._host is None:
-            if isinstance(self._loop, EventLoop) and isinstance(self.clock, SimClock):
-                self._host = self._loop.stepped = SteppedHost(self.clock)
-            else:
-                self._host = ThreadHost(self.fail)
-        task.coroutine = self._ticking[name] = AsyncNode(
-            task, self._host, self._failures, self.clock.monotonic_ns, self.fail
-        )
-
-    def _call(self, name: str, function: Callable[[], object]) -> None:
-        """Call on the node's own thread, if it has one, and wait for the end."""
-        worker, coroutine = self._workers.get(name), self._tasks[name].coroutine
-        if coroutine is not None:
-            coroutine.host.run(coroutine.initialise())
-        elif worker is None:
-            function()
-        else:
-            worker.submit(function).result()
-
-    def _bounded(self, name: str, task: Task) -> None:
-        """Run a shutdown; one on another thread is left when the node's watchdog says so."""
-        worker, guard = self._workers.get(name), task.guard
-        if task.coroutine is not None:
-            host = task.coroutine.host
-            watched = guard is not None and guard.limits.watchdog_ns
-            left = "the event loop is blocked; its shutdown is left out"
-            if host.answers():
-                left = "its shutdown is left; the stop goes on"
-                hangs = (lambda: guard.hanging) if guard is not None and watched else bool
-                if host.run(task.coroutine.shut_down(), hangs):
-                    return
-            task.node.log_error(left)
-            return
-        if worker is None or guard is None or not guard.limits.watchdog_ns:
-            self._call(name, task.shut_down)
-            return
-        job = worker.submit(task.shut_down)
-        while not job.done.wait(SLICE):
-            if guard.hanging:
-                self._left.add(name)
-                task.node.log_error("its shutdown is left; the stop goes on")
-                return
-        job.result()
 
     def _tick(self, duration: float | None) -> None:
         """Tick all nodes until something says stop."""
@@ -249,17 +169,18 @@ class Run:
         self.end_ns = end
         self._count_from(begin)
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL))
-        mine = [t for name, t in self._tasks.items() if name not in self._workers]
-        if not any(
-            map(self._has_events, mine)
-        ):  # those that messages call have threads of their own
+        places, loops = self.places, self.places.loops
+        mine = [t for name, t in self._tasks.items() if name not in places.workers]
+        # Those that messages call may have threads of their own.
+        if not any(map(self._has_events, mine)):
             self._loop = self._new_loop()
         self._loop.tasks = mine
-        for name in self._workers:
-            self._loops[name] = self._new_loop(self._tasks[name])
-            self._loops[name].tasks = [self._tasks[name]]
-        for name, loop in self._loops.items():
-            self._ticking[name] = self._workers[name].submit(partial(self._tick_apart, loop, begin))
+        for name in places.workers:
+            loops[name] = self._new_loop(self._tasks[name])
+            loops[name].tasks = [self._tasks[name]]
+        for name, loop in loops.items():
+            call = partial(self._tick_apart, loop, begin)
+            places.ticking[name] = places.workers[name].submit(call)
         if not self.stopping:
             self._run_loop(self._loop, begin, end)
 
@@ -290,10 +211,6 @@ class Run:
             make_safe(list(self._tasks.values()), {})
         if not task.node.is_actuator:
             task.make_safe(always=True)
-
-    def is_apart(self, task: Task) -> bool:
-        """Return whether a node does not tick on the thread of the run."""
-        return task.node.name in self._workers or task.coroutine is not None
 
     def fail(self, error: BaseException) -> None:
         """End the run in order and let it raise this."""
@@ -328,7 +245,7 @@ class Run:
         """Let the ticking end soon; sets flags only, so it may be called from anywhere."""
         self.stopping = True
         self._loop.stop()
-        for loop in list(self._loops.values()):
+        for loop in list(self.places.loops.values()):
             loop.stop()
 
     def end(self) -> BaseException | None:
@@ -344,68 +261,32 @@ class Run:
                 task.make_safe()
             late = []
         else:
-            late = make_safe(list(self._tasks.values()), self._ticking)
-        self._join()
+            late = make_safe(list(self._tasks.values()), self.places.ticking)
+        self.places.join(self._tasks)
         make_safe(late, {})
         for name, task in reversed(self._tasks.items()):
             self._shut_down(name, task)
-        if self._host is not None:
-            self._host.close()
+        self.places.end_coroutines()
+        kept = {*self.places.stuck(), *self.places.left}
         for name, task in self._tasks.items():
-            if name not in self._stuck() and name not in self._left:
+            if name not in kept:
                 task.close()
-        for worker in self._workers.values():
-            worker.close()
-        for loop in (self._loop, *self._loops.values()):
-            loop.close()
+        self.places.close()
+        self._loop.close()
         self._using.close()
         return self._failure
-
-    def _stuck(self) -> list[str]:
-        """Return the nodes whose tick on their own thread has not ended."""
-        return [name for name, job in self._ticking.items() if not job.done.is_set()]
-
-    def _join(self) -> None:
-        """Wait for the ticks on other threads, but not for ever."""
-        for name in self._stuck():
-            if name in self._children:  # what it computes, nobody needs any more
-                self._ticking[name].done.wait(TICK_TIME)
-                self._loops[name].abandon()
-        self._cancel()
-        for name, child in self._children.items():
-            child.close()
-            self._tasks[name].node._node_child = None
-        deadline = monotonic() + THREAD_STOP
-        for name in self._stuck():
-            self._ticking[name].done.wait(max(0.0, deadline - monotonic()))
-        for name in self._stuck():
-            task = self._tasks[name]
-            (task.coroutine or self._loops[name]).abandon()
-            task.node.log_error(
-                f"its tick has not ended within {THREAD_STOP:g} s; its shutdown is left out"
-            )
-
-    def _cancel(self) -> None:
-        """Cancel the async ticks that do not end by themselves."""
-        under_way = [t.coroutine for t in self._tasks.values() if t.coroutine is not None]
-        deadline = monotonic() + TICK_TIME
-        for coroutine in under_way:
-            if coroutine.host.alone:
-                coroutine.wait(deadline - monotonic())
-        for coroutine in under_way:
-            coroutine.cancel()
 
     def _shut_down(self, name: str, task: Task) -> None:
         """Run one shutdown; a second signal leaves it if it blocks."""
         signals, info = self._signals, task.node.info
-        if name in self._stuck() or info.state is NodeState.UNINITIALIZED:
+        if name in self.places.stuck() or info.state is NodeState.UNINITIALIZED:
             return
         signals.patient = True
         try:
             try:
                 signals.interruptible = True
                 if task.initialised:  # or its thread may still be in init
-                    self._bounded(name, task)
+                    self.places.shut_down(task)
             finally:
                 signals.interruptible = False
         except BaseException as error:

@@ -486,7 +486,7 @@ def test_a_crash_in_a_thread_ends_the_run_and_is_raised():
 
 
 def test_a_tick_that_never_ends_does_not_keep_the_others_from_stopping(caplog, monkeypatch):
-    monkeypatch.setattr("horus.scheduler.running.THREAD_STOP", 0.05)
+    monkeypatch.setattr("horus.scheduler.places.THREAD_STOP", 0.05)
     never, begun, log = threading.Event(), threading.Event(), []
 
     def block(node):

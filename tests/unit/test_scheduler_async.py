@@ -323,7 +323,7 @@ def test_a_tick_that_waits_is_cancelled_at_the_stop_and_shut_down(wait_for):
 
 
 def test_a_tick_that_blocks_the_event_loop_does_not_keep_the_run_from_ending(caplog, monkeypatch):
-    monkeypatch.setattr("horus.scheduler.running.THREAD_STOP", 0.05)
+    monkeypatch.setattr("horus.scheduler.places.THREAD_STOP", 0.05)
     monkeypatch.setattr("horus.scheduler.coroutines.ANSWER_TIME", 0.05)
     go_on, log, begun = threading.Event(), [], threading.Event()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import horus
+from horus.scheduler.compute import Child
 
 sys.path.insert(0, str(Path(__file__).parent))
 import compute_functions as functions
@@ -122,6 +123,25 @@ def wait_until_gone(pid):
     while Path(f"/proc/{pid}").exists():
         assert time.monotonic() < deadline, "the process is left over"
         time.sleep(0.01)
+
+
+def test_the_process_is_ready_before_init():
+    pids, ready = [], []
+
+    def init(node):
+        (child,) = node._node_host._run.places._children.values()
+        ready.append(child[1]._process.pid)
+        pids.append(node.compute(functions.pid))
+
+    node = horus.Node("n", init=init, tick=lambda n: n.request_stop(), compute="process")
+    seen = []
+    wait = Child.wait_until_ready
+    Child.wait_until_ready = lambda child: (wait(child), seen.append(child._process.pid))
+    try:
+        horus.run(node, duration=30)
+    finally:
+        Child.wait_until_ready = wait
+    assert seen == ready == pids
 
 
 def test_on_and_compute_go_together():

@@ -1,0 +1,168 @@
+"""Where the nodes of a run are called: threads, processes and the event loop of the async ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from horus.scheduler.clock import Clock, SimClock
+from horus.scheduler.compute import Child, Slots
+from horus.scheduler.events import EventLoop
+from horus.scheduler.failures import Failures
+from horus.scheduler.loop import Loop
+from horus.scheduler.stopping import TICK_TIME
+from horus.scheduler.task import Task
+from horus.scheduler.worker import SLICE, Job, Worker
+
+if TYPE_CHECKING:
+    from horus.scheduler.asyncnode import AsyncNode
+    from horus.scheduler.coroutines import Host
+
+__all__ = ["Places"]
+
+#: How long a stop waits for the ticks that do not run on the thread of the run.
+THREAD_STOP = 2.0  # s
+
+
+class Places:
+    """Gives each node its place and ends what runs there, each within a bounded time."""
+
+    def __init__(
+        self, clock: Clock, failures: Failures, fail: Callable[[BaseException], object]
+    ) -> None:
+        self._clock = clock
+        self._failures = failures
+        self._fail = fail
+        #: For nodes with a thread of their own: the thread and its loop.
+        self.workers: dict[str, Worker] = {}
+        self.loops: dict[str, Loop] = {}
+        #: What may be under way elsewhere: a loop on another thread, an async tick.
+        self.ticking: dict[str, Job | AsyncNode] = {}
+        self._async: list[AsyncNode] = []
+        self._host: Host | None = None  # for those whose tick is async
+        self._children: dict[str, tuple[Task, Child]] = {}  # with compute="process"
+        self._slots = Slots()
+        #: Nodes whose shutdown hangs on their own thread.
+        self.left: set[str] = set()
+
+    # the start ----------------------------------------------------------------------------------
+
+    def give(self, task: Task, loop: Loop, *, threads: bool) -> None:
+        """Give a node the place that it asks for; without threads, all is the caller's."""
+        node = task.node
+        if threads and (node.thread or node._node_computes):
+            self.workers[node.name] = Worker(f"horus-{node.name}")
+        if threads and node._node_computes:
+            self._let_compute(task)
+        if node._node_calls.is_async and task.coroutine is None:
+            self._give_event_loop(task, loop)
+
+    def _let_compute(self, task: Task) -> None:
+        node = task.node
+        if node._node_computes == "process":
+            child = Child(node.name)
+            child.start()
+            node._node_child = child.call
+            self._children[node.name] = task, child
+        if task.tick is not None:
+            pooled = self._slots.around(task.tick)
+            if task.call is task.tick:  # it has been stepped before
+                task.call = pooled
+            task.tick = pooled
+
+    def _give_event_loop(self, task: Task, loop: Loop) -> None:
+        from horus.scheduler.asyncnode import AsyncNode
+        from horus.scheduler.coroutines import SteppedHost, ThreadHost
+
+        if self._host is None:
+            if isinstance(loop, EventLoop) and isinstance(self._clock, SimClock):
+                self._host = loop.stepped = SteppedHost(self._clock)
+            else:
+                self._host = ThreadHost(self._fail)
+        now = self._clock.monotonic_ns
+        task.coroutine = AsyncNode(task, self._host, self._failures, now, self._fail)
+        self.ticking[task.node.name] = task.coroutine
+        self._async.append(task.coroutine)
+
+    def is_apart(self, task: Task) -> bool:
+        """Return whether a node does not tick on the thread of the run."""
+        return task.node.name in self.workers or task.coroutine is not None
+
+    def initialise(self, task: Task) -> None:
+        """Run a node's ``init`` in its place and wait for the end; what it raises is raised."""
+        worker = self.workers.get(task.node.name)
+        if task.coroutine is not None:
+            task.coroutine.host.run(task.coroutine.initialise())
+        elif worker is not None:
+            if task.node.name in self._children:
+                worker.submit(self._children[task.node.name][1].wait_until_ready).result()
+            worker.submit(task.initialise).result()
+        else:
+            task.initialise()
+
+    # the end ------------------------------------------------------------------------------------
+
+    def stuck(self) -> list[str]:
+        """Return the nodes whose tick elsewhere has not ended."""
+        return [name for name, job in self.ticking.items() if not job.done.is_set()]
+
+    def join(self, tasks: dict[str, Task]) -> None:
+        """Wait for what is under way elsewhere, but not for ever."""
+        grace = monotonic() + TICK_TIME
+        for name in self.stuck():
+            if name in self._children:  # what it computes, nobody needs any more
+                self.ticking[name].done.wait(max(0.0, grace - monotonic()))
+                self.loops[name].abandon()
+        for coroutine in self._async:
+            if coroutine.host.alone:
+                coroutine.wait(grace - monotonic())
+        for coroutine in self._async:
+            coroutine.cancel()
+        for task, child in self._children.values():
+            child.close()
+            task.node._node_child = None
+        deadline = monotonic() + THREAD_STOP
+        for name in self.stuck():
+            self.ticking[name].done.wait(max(0.0, deadline - monotonic()))
+        for name in self.stuck():
+            task = tasks[name]
+            (task.coroutine or self.loops[name]).abandon()
+            task.node.log_error(
+                f"its tick has not ended within {THREAD_STOP:g} s; its shutdown is left out"
+            )
+
+    def shut_down(self, task: Task) -> None:
+        """Run a node's ``shutdown`` in its place; elsewhere its watchdog bounds the wait for it."""
+        guard, worker = task.guard, self.workers.get(task.node.name)
+        hangs: Callable[[], bool] = bool
+        if guard is not None and guard.limits.watchdog_ns:
+            hangs = guard.is_hanging
+        if task.coroutine is not None:
+            if not task.coroutine.host.answers():
+                task.node.log_error("the event loop is blocked; its shutdown is left out")
+            elif not task.coroutine.host.run(task.coroutine.shut_down(), hangs):
+                task.node.log_error("its shutdown is left; the stop goes on")
+            return
+        if worker is None:
+            task.shut_down()
+            return
+        job = worker.submit(task.shut_down)
+        while not job.done.wait(SLICE):  # in slices, so that signals are seen
+            if hangs():
+                self.left.add(task.node.name)
+                task.node.log_error("its shutdown is left; the stop goes on")
+                return
+        job.result()
+
+    def end_coroutines(self) -> None:
+        """Cancel what async nodes have left running, while their topics are still open."""
+        if self._host is not None:
+            self._host.close()
+
+    def close(self) -> None:
+        """Let go of threads and loops."""
+        for worker in self.workers.values():
+            worker.close()
+        for loop in self.loops.values():
+            loop.close()
