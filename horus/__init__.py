@@ -19,6 +19,7 @@ from horus.errors import (
 from horus.message import message
 from horus.node import Node
 from horus.node.info import NodeInfo, NodeState
+from horus.node.params import Param
 from horus.node.pubsub import Pub, Sub
 from horus.scheduler import Scheduler, run
 from horus.scheduler.clock import SimClock
@@ -42,6 +43,7 @@ __all__ = [
     "Node",
     "NodeInfo",
     "NodeState",
+    "Param",
     "Pub",
     "Rate",
     "RealTime",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from typing import Any
 
+#: What begins like an option but is a number.
+NEGATIVE = re.compile(r"-(\.?\d\S*|inf|infinity|nan)", re.IGNORECASE)
 #: What stands for the topics of scripts that no `horus run` has started.
 PLAIN = "plain"
 

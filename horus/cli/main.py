@@ -49,6 +49,9 @@ COMMANDS = {
         "horus topic list",
     ),
     "log": Command("horus.cli.log", "show what a running robot has printed", "horus log -f"),
+    "param": Command(
+        "horus.cli.param", "show and change the parameters of running nodes", "horus param list"
+    ),
     "call": Command("horus.cli.call", "let a device do what it can", "horus call arm scan"),
     "estop": Command(
         "horus.cli.estop", "stop everything that moves on a running robot", "horus estop"

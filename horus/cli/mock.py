@@ -9,7 +9,6 @@ truth DEVICE                 the true state of a device; with -f again and again
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
 from typing import Any
@@ -25,15 +24,13 @@ examples:
   horus mock truth left_wheel -f
 """
 PREFIX = "sim."
-#: What begins like an option but is a number.
-_NEGATIVE = re.compile(r"-(\.?\d\S*|inf|infinity|nan)", re.IGNORECASE)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `horus mock`."""
     parser.epilog = _EXAMPLES
     parser.add_argument("action", choices=("list", "set", "fault", "truth"))
-    parser._negative_number_matcher = _NEGATIVE  # its own knows no -5e-1
+    parser._negative_number_matcher = live.NEGATIVE  # its own knows no -5e-1
     parser.add_argument(
         "what", nargs="*", default=[], metavar="WHAT", help="the device and the rest"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from horus.clock import now_ns, wall_time
@@ -13,6 +13,7 @@ from horus.node.chance import Chance
 from horus.node.ends import Ends
 from horus.node.info import NodeInfo
 from horus.node.options import Compute, FailurePolicy, On, OnMiss
+from horus.node.params import Param, Params
 from horus.node.pubsub import Pub, Pubs, Sub, Subs, declared
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ class Node:
             with the place where it does, while it does: actuators are made safe at once, and
             ``on_miss`` follows. A ``shutdown`` that hangs is left then, and so is a tick when the
             run is to end. It watches nothing in simulated time.
+        params: values by name that a person changes while it runs (``horus param set``): a default
+            or a `Param` with a range and a unit; ``node.param(name)`` returns the present one. They
+            change between ticks only.
 
     Topics are opened when the node is added to a scheduler, or at their first use before that.
 
@@ -103,6 +107,7 @@ class Node:
         deadline: float | None = None,
         on_miss: OnMiss | None = None,
         watchdog: float | None = None,
+        params: Mapping[str, Param | bool | float | str] | None = None,
     ) -> None:
         self._node_name = name = options.checked_name(name)
         self._node_pubs = declared(name, Pub, pubs)
@@ -124,6 +129,14 @@ class Node:
         self._node_computes = options.checked_kind(
             name, compute, self.thread, self._node_on, self._node_calls
         )
+        self._node_params = None if not params else Params(name, params)
+        if self._node_params is not None:
+            if compute == "process":
+                raise ValueError(
+                    f"node {name!r}: params change values in this process, where a tick with "
+                    "compute='process' does not run: leave one of the two out"
+                )
+            self._node_params.around(self._node_calls)
         #: Runs a function in the node's process, while there is one.
         self._node_child: Callable[..., Any] | None = None
         self._node_chance = Chance(name)
@@ -298,10 +311,23 @@ class Node:
     def open_topics(self) -> None:
         """Open every declared topic that is not open yet; from now on nothing sent is missed."""
         self._node_ends.open()
+        if self._node_params is not None:
+            self._node_params.open()
 
     def close_topics(self) -> None:
         """Close the node's topics; using one opens it again."""
         self._node_ends.close()
+        if self._node_params is not None:
+            self._node_params.close()
+
+    def param(self, name: str) -> Any:
+        """Return the present value of one of its parameters (``params=``).
+
+        A `ParamError` (a ValueError) names those that it has, if this is none.
+        """
+        if self._node_params is None:
+            self._node_params = Params(self.name, {})
+        return self._node_params[name]
 
     # logging ----------------------------------------------------------------------------------
 
