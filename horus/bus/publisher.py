@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from horus.bus import codec, core, ends, rings, schemas, session, waiting
 from horus.bus import layout as L
@@ -34,6 +34,8 @@ class Publisher(End):
     ``send`` is an attribute of each instance: bind it once where it is called often.
     """
 
+    #: What writes the ring.
+    _core: ClassVar[type[core.Writer]] = core.Writer
     #: Put a message on the topic: ``send(message, stamp_ns=None) -> True``.
     send: Callable[..., bool]
 
@@ -48,7 +50,7 @@ class Publisher(End):
         with session.structure_lock(self._topics):
             self._control = self._open_control()
             self._ringer = waiting.Ringer(self._control)
-            self._writer = core.Writer(
+            self._writer = self._core(
                 self._control.memory,
                 self._declared,
                 self._encode,

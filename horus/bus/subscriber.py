@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from horus.bus import codec, core, rings, schemas, session, waiting
 from horus.bus import layout as L
@@ -18,6 +18,8 @@ from horus.errors import CorruptTopicError, MessageTypeError, TypeMismatchError
 class Subscriber(End):
     """One reader of one topic, with its own cursor: it keeps the last ``depth`` unread messages."""
 
+    #: What reads the rings.
+    _core: ClassVar[type[core.Reader]] = core.Reader
     #: Return the next unread message, or None.
     recv: Callable[[], Any]
     #: Return the next unread message with its stamp (monotonic ns), or None.
@@ -66,7 +68,7 @@ class Subscriber(End):
 
     def _begin(self, depth: int, on_drop: Callable[[], object] | None = None) -> None:
         """Make the reader in the core, on the control file that is open."""
-        self._reader = core.Reader(
+        self._reader = self._core(
             self._control.memory,
             depth,
             self._declared,

@@ -56,6 +56,19 @@ COMMANDS = {
     "estop": Command(
         "horus.cli.estop", "stop everything that moves on a running robot", "horus estop"
     ),
+    "record": Command(
+        "horus_plugins.recording.record_command",
+        "record what a robot's topics carry, as MCAP",
+        "horus record -o run.mcap",
+    ),
+    "replay": Command(
+        "horus_plugins.recording.replay_command", "send a recording again", "horus replay run.mcap"
+    ),
+    "bag": Command(
+        "horus_plugins.recording.bag_command",
+        "look into recordings, cut and export them",
+        "horus bag info run.mcap",
+    ),
     "clean": Command(
         "horus.cli.clean", "remove what killed runs left in shared memory", "horus clean"
     ),

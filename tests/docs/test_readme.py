@@ -29,6 +29,7 @@ def test_every_block_is_of_a_kind_that_some_test_runs() -> None:
         ("command", "main"),
         ("command", "tests"),
         ("beside", "rover"),
+        ("beside", "recording"),
     ]
 
 
@@ -152,7 +153,21 @@ def rover() -> Iterator[subprocess.Popen[str]]:
 
 
 def test_the_commands_beside_the_rover_work(rover: subprocess.Popen[str]) -> None:
-    (code,) = [code for mark, _, _, code in BLOCKS if mark == "beside"]
+    printed = run_beside("rover", ROOT)
+    assert {"imu", "left_wheel", "right_wheel", "MOCK"} <= set(printed["devices"].split())
+    assert "imu.rotation" in printed["mock list"]
+
+
+def test_the_rover_is_recorded_and_replayed(rover: subprocess.Popen[str], tmp_path: Path) -> None:
+    printed = run_beside("recording", tmp_path)
+    assert re.search(r"left_wheel\.state +MotorState", printed["bag info run.mcap"])
+    assert (tmp_path / "csv" / "imu.csv").stat().st_size > 1000
+    assert "messages sent" in printed["replay run.mcap --speed 2 --topics imu"]
+
+
+def run_beside(name: str, folder: Path) -> dict[str, str]:
+    """Run the commands of a block beside the rover; return what each printed."""
+    (code,) = [code for mark, of, _, code in BLOCKS if (mark, of) == ("beside", name)]
     printed = {}
     for line in code.splitlines():
         command = shlex.split(line, comments=True)[1:]
@@ -161,11 +176,11 @@ def test_the_commands_beside_the_rover_work(rover: subprocess.Popen[str]) -> Non
             capture_output=True,
             text=True,
             timeout=60,
+            cwd=folder,
         )
         assert done.returncode == 0, (line, done.stdout, done.stderr)
         printed[" ".join(command)] = done.stdout
-    assert {"imu", "left_wheel", "right_wheel", "MOCK"} <= set(printed["devices"].split())
-    assert "imu.rotation" in printed["mock list"]
+    return printed
 
 
 def shape(line: str) -> str:

@@ -40,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "horus.bench": NODES | {"horus"},
     "horus.runtime": RUNTIME,
     "horus.cli": RUNTIME | {"horus.cli", "horus.bench", "horus"},
+    "horus_plugins": BUS | {"horus", "horus.cli", "horus.runtime"},
     "horus": NODES,
     "horus.__main__": {"horus.cli"},
 }
@@ -64,12 +65,22 @@ OUTSIDE: dict[str, set[str]] = {
     "horus.bench": {"numpy"},
     "horus.cli": {"yaml"},
     "horus_drivers": {"pynmeagps", "pyubx2"},
+    "horus_plugins": {"lz4", "mcap", "msgpack", "zstandard"},
 }
 #: Those of them that may be imported with their module; the others when they are needed.
 AT_ONCE = {"msgpack", "pluggy", "yaml", "pytest"}
 
-FOLDERS = {"horus": ROOT / "horus", "horus_drivers": ROOT / "drivers"}
-MODULES = [(p, path) for p, folder in FOLDERS.items() for path in sorted(folder.rglob("*.py"))]
+FOLDERS = {
+    "horus": ROOT / "horus",
+    "horus_drivers": ROOT / "drivers",
+    "horus_plugins": ROOT / "plugins",
+}
+MODULES = [
+    (package, path)
+    for package, folder in FOLDERS.items()
+    for path in sorted(folder.rglob("*.py"))
+    if "template" not in path.parts  # a package of its own
+]
 
 
 class Import:

@@ -1,0 +1,164 @@
+"""Messages as they lie in the rings, for tools that keep or repeat them without understanding them.
+
+Both ends use the pure core: it shows whose message it is and which number it has.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from horus.bus import layout as L
+from horus.bus import pure, rings
+from horus.bus.publisher import Publisher
+from horus.bus.schemas import write_schema
+from horus.bus.subscriber import Subscriber
+from horus.errors import CorruptTopicError
+
+if TYPE_CHECKING:
+    from horus.message import MessageSpec
+
+__all__ = ["RawMessage", "RawPublisher", "RawSubscriber"]
+
+
+class RawMessage(NamedTuple):
+    """A message as its publisher left it."""
+
+    #: The id of the publisher, and the number that it gave the message.
+    publisher: int
+    number: int
+    #: Monotonic ns.
+    stamp_ns: int
+    #: Kind of the payload and hash of its type, as LAYOUT.md has them.
+    kind: int
+    type_hash: int
+    payload: bytes | bytearray
+
+
+class _RawReader(pure.Reader):
+    """Reads each ring by itself, as far back as its slots go."""
+
+    def __init__(self, control: Any, depth: int, *more: Any) -> None:
+        super().__init__(control, L.MAX_SLOTS, *more)
+
+    def take(self) -> list[RawMessage]:
+        """Return what is unread, in order for each publisher."""
+        found: list[RawMessage] = []
+        with self._lock:
+            self._refresh()
+            try:
+                for ring in self._rings.copy():
+                    for _ in range(self._available(ring)):
+                        try:
+                            stamp, type_hash, kind, payload = self._read(ring, ring.cursor)
+                        except pure._Overwritten:
+                            break  # the next look counts what was lost
+                        about = (ring.publisher, ring.cursor, stamp, kind, type_hash)
+                        found.append(RawMessage(*about, payload))
+                        ring.cursor += 1
+            except CorruptTopicError:
+                if not found:
+                    raise  # what was read before is not lost; the damaged ring is gone by now
+        return found
+
+
+class RawSubscriber(Subscriber):
+    """Reads a topic without decoding it; see `take`. It never sleeps, so no publisher wakes it.
+
+    ``history`` begins with what the rings still hold, for a topic that is known to be new.
+    """
+
+    _core = _RawReader
+
+    def __init__(self, name: str, *, depth: int = 64, history: bool = False) -> None:
+        self._history = history
+        super().__init__(name, depth=depth)
+
+    def take(self) -> list[RawMessage]:
+        """Return all unread messages, in order for each publisher; what was lost is counted."""
+        assert isinstance(self._reader, _RawReader)
+        return self._reader.take()
+
+    @property
+    def folder(self) -> Path:
+        """Return where the topic's files are."""
+        return self._folder
+
+    @property
+    def type_name(self) -> str:
+        """Return the name of the topic's declared type, or ""."""
+        return self._control.type_name
+
+    def dead_publishers(self) -> list[int]:
+        """Return the ids of the publishers whose process ended without closing them."""
+        return [
+            ring.publisher
+            for ring in rings.ring_files(self._folder)
+            if rings.closed_at(ring.path) == 0 and not rings.ring_owner_alive(ring.path)
+        ]
+
+    def _first_scan(self, latch: bool) -> None:
+        for ring in rings.ring_files(self._folder):
+            if opened := self._try_open(ring):
+                memory, info = opened
+                with memoryview(memory) as view, view.cast("Q") as words:
+                    start = info.base if self._history else words[L.RING_NEXT // 8]
+                self._reader.attach(
+                    info.publisher, memory, info.slots, info.stride, info.base, start
+                )
+                self._parts[info.publisher] = ring.part
+
+
+class _RawSpec:
+    """Stands for a type of which name, hash and size are all that is needed."""
+
+    def __init__(self, cls: type, name: str, hash: int, size: int) -> None:
+        self.cls, self.name, self.hash, self.size = cls, name, hash, size
+
+    @staticmethod
+    def pack_into(buffer: Any, offset: int, message: Any) -> None:
+        buffer[offset : offset + len(message.payload)] = message.payload
+
+
+class _Payload:
+    """A payload on its way, of a kind that needs no declared type."""
+
+    __slots__ = ("kind", "payload")
+
+    def __init__(self, kind: int, payload: bytes) -> None:
+        self.kind, self.payload = kind, payload
+
+
+class RawPublisher(Publisher):
+    """Sends payloads as they are. ``declared`` is the name, hash and size of a declared type.
+
+    With ``spec``, where the type is known, it is described for others.
+    """
+
+    _core: ClassVar[Any] = pure.Writer
+
+    def __init__(
+        self,
+        name: str,
+        declared: tuple[str, int, int] | None = None,
+        spec: MessageSpec | None = None,
+    ) -> None:
+        self._known = spec
+        self._made: Any = _Payload
+        if declared is not None:
+            made: Any = type("Payload", (_Payload,), {"__slots__": ()})
+            made.__horus_spec__ = _RawSpec(made, *declared)
+            self._made = made
+        super().__init__(name, None if declared is None else self._made)
+
+    def send_raw(self, kind: int, payload: bytes, stamp_ns: int | None = None) -> bool:
+        """Put a payload on the topic; True once it is there."""
+        return self.send(self._made(kind, payload), stamp_ns)
+
+    def _encode(self, message: object) -> tuple[int, tuple[Any, ...]]:
+        assert isinstance(message, _Payload)
+        return message.kind, (message.payload,)
+
+    def _describe(self, spec: Any) -> None:
+        if self._known is not None:
+            write_schema(self._folder, self._known)

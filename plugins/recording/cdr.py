@@ -1,0 +1,157 @@
+"""Declared messages as CDR, with a ROS 2 schema: what Foxglove and other viewers decode by name.
+
+CDR aligns as C does, so a message's bytes go over as they are up to its first text or array of
+varying length; what follows is placed anew. Unused room and padding are zeros on the bus and are
+not stored.
+"""
+
+from __future__ import annotations
+
+import re
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from horus_plugins.recording.errors import Unfit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from horus.message import FieldSpec, MessageSpec
+    from horus.message.docs import FieldDoc
+
+#: Little-endian plain CDR.
+HEADER = b"\0\1\0\0"
+PACKAGE = "horus_msgs"
+_SIZES = {"?": 1, "S": 1} | {f"{k}{n}": n for k in "iuf" for n in (1, 2, 4, 8)}
+_NAMES = {"?": "bool", "f4": "float32", "f8": "float64"} | {
+    f"{k}{n}": f"{'int' if k == 'i' else 'uint'}{8 * n}" for k in "iu" for n in (1, 2, 4, 8)
+}
+_COUNT = Struct("<I")
+
+
+def schema_name(name: str) -> str:
+    """Return the ROS 2 name of a type: ``horus_msgs/msg/Imu``."""
+    words = re.findall(r"[A-Za-z0-9]+", name)
+    title = "".join(word[:1].upper() + word[1:] for word in words)
+    return f"{PACKAGE}/msg/{title if title[:1].isalpha() else f'T{title}'}"
+
+
+def field_names(names: list[str]) -> list[str]:
+    """Return names as ROS 2 allows them, each once: lower case, no underscores at the ends."""
+    taken: set[str] = set()
+    found = []
+    for name in names:
+        plain = re.sub(r"_+", "_", re.sub(r"[^a-z0-9_]", "_", name.lower())).strip("_")
+        plain = plain if plain[:1].isalpha() else f"f{plain}"
+        while plain in taken:
+            plain += "x"
+        taken.add(plain)
+        found.append(plain)
+    return found
+
+
+def schema_text(spec: MessageSpec, docs: Mapping[str, FieldDoc]) -> str:
+    """Return the ROS 2 definition of a type, with units and meanings as comments."""
+    lines = [f"# {spec.name}"]
+    shown = field_names([field.name for field in spec.fields])
+    for field, name in zip(spec.fields, shown, strict=True):
+        ending = {"array": f"[{field.count}]", "vararray": "[]"}.get(field.kind, "")
+        kind = "string" if field.kind == "str" else _NAMES[field.code] + ending
+        doc = docs.get(field.name)
+        words = f"{doc.unit or 'no unit'}: {doc.text}" if doc and (doc.unit or doc.text) else ""
+        comment = " ".join(words.split())
+        lines.append(f"{kind} {name}{f'  # {comment}' if comment.isascii() and comment else ''}")
+    return "\n".join(lines) + "\n"
+
+
+class Cdr:
+    """Turns the payloads of one declared type into CDR and back."""
+
+    def __init__(self, spec: MessageSpec) -> None:
+        self.spec = spec
+        fields = list(spec.fields)
+        first = next((i for i, f in enumerate(fields) if f.kind in ("str", "vararray")), None)
+        #: Bytes that are the same in both; the rest is placed field by field.
+        self.same = spec.size if first is None else fields[first].offset
+        self.rest: list[FieldSpec] = [] if first is None else fields[first:]
+        if self.rest:  # not the padding before the first of them
+            self.same = fields[first - 1].end if first else 0
+
+    def encode(self, payload: bytes | bytearray) -> bytes:
+        """Return a payload as CDR; `Unfit` when some of its bytes would be lost."""
+        if len(payload) != self.spec.size:
+            raise Unfit
+        if not self.rest:
+            return HEADER + payload
+        out = bytearray(HEADER)
+        out += payload[: self.same]
+        at = self.same
+        for field in self.rest:
+            if field.kind == "str":
+                text = bytes(payload[field.offset : field.end]).rstrip(b"\0")
+                if b"\0" in text:
+                    raise Unfit
+                at = _align(out, at, 4)
+                out += _COUNT.pack(len(text) + 1) + text + b"\0"
+                at += 5 + len(text)
+                continue
+            size = _SIZES[field.code]
+            start, end = field.data_offset, field.end
+            if field.kind == "vararray":
+                (count,) = _COUNT.unpack_from(payload, field.offset)
+                used = start + count * size
+                if count > field.count or payload[used:end].strip(b"\0"):
+                    raise Unfit
+                at = _align(out, at, 4)
+                out += _COUNT.pack(count)
+                at, end = at + 4, used
+            if end > start:
+                at = _align(out, at, size)
+                out += payload[start:end]
+                at += end - start
+        return bytes(out)
+
+    def decode(self, data: bytes) -> bytes:
+        """Return the payload that was encoded; a ValueError if it cannot be."""
+        if data[:4] != HEADER:
+            raise ValueError("it is not little-endian CDR")
+        body = memoryview(data)[4:]
+        payload = bytearray(self.spec.size)
+        if not self.rest:
+            payload[:] = body
+            return bytes(payload)
+        payload[: self.same] = body[: self.same]
+        at = self.same
+        for field in self.rest:
+            if field.kind == "str":
+                at += -at % 4
+                (count,) = _COUNT.unpack_from(body, at)
+                text = body[at + 4 : at + 3 + count]
+                _put(payload, field.offset, text, count - 1, field.count)
+                at += 4 + count
+                continue
+            size = _SIZES[field.code]
+            count = field.count
+            if field.kind == "vararray":
+                at += -at % 4
+                (count,) = _COUNT.unpack_from(body, at)
+                _COUNT.pack_into(payload, field.offset, count)
+                at += 4
+            if count:
+                at += -at % size
+                part = body[at : at + count * size]
+                _put(payload, field.data_offset, part, count * size, field.count * size)
+                at += count * size
+        return bytes(payload)
+
+
+def _align(out: bytearray, at: int, size: int) -> int:
+    pad = -at % size
+    out += bytes(pad)
+    return at + pad
+
+
+def _put(payload: bytearray, offset: int, part: memoryview, size: int, room: int) -> None:
+    if len(part) != size or size > room:
+        raise ValueError("it is cut short, or does not fit its type")
+    payload[offset : offset + size] = part

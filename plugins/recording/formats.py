@@ -1,0 +1,178 @@
+"""How the messages of a channel are stored, and how their payloads are made again.
+
+| form | payloads | in the file |
+|---|---|---|
+| ``cdr`` | declared messages whose type is described | CDR, ROS 2 schema |
+| ``json`` | dicts | JSON, JSON schema |
+| ``value`` | other plain messages | JSON ``{"value": ...}``, JSON schema |
+| ``array`` | numpy arrays | CDR of ``dtype``, ``shape``, ``data`` |
+| ``raw`` | what the others would not give back to the last byte | the payload itself |
+
+A channel is one publisher's messages of one form; its metadata says which, so that a file is
+replayed as it was.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from horus_plugins.recording import cdr, plain
+from horus_plugins.recording.errors import RecordingError, Unfit
+
+from horus.bus import layout as L
+
+if TYPE_CHECKING:
+    from horus.message import MessageSpec
+
+#: Begins the keys of our metadata.
+PREFIX = "horus."
+_ARRAY_TEXT = "# a numpy array\nstring dtype\nuint64[] shape\nuint8[] data  # elements in C order\n"
+_HEAD = struct.Struct("<BB6x")
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a channel's messages are stored."""
+
+    name: str
+    message_encoding: str = "horus"
+    schema_name: str = ""
+    schema_encoding: str = ""
+    schema: bytes = b""
+
+
+def raw_form() -> Form:
+    """Return the form of payloads as they are."""
+    return Form("raw")
+
+
+def array_form() -> Form:
+    """Return the form of numpy arrays."""
+    return Form("array", "cdr", f"{cdr.PACKAGE}/msg/Array", "ros2msg", _ARRAY_TEXT.encode())
+
+
+def plain_form(topic: str, value: Any) -> Form:
+    """Return the form of plain messages, described by the first of them."""
+    wrapped = not isinstance(value, dict)
+    title = f"{topic} (plain message)"
+    text = plain.schema(value, title, wrapped=wrapped)
+    return Form("value" if wrapped else "json", "json", title, "jsonschema", text)
+
+
+def declared_form(spec: MessageSpec) -> Form:
+    """Return the form of a declared type."""
+    from horus.message.docs import field_docs
+
+    text = cdr.schema_text(spec, field_docs(spec.cls))
+    return Form("cdr", "cdr", cdr.schema_name(spec.name), "ros2msg", text.encode())
+
+
+def encode_array(payload: bytes | bytearray) -> bytes:
+    """Return the CDR of an array's payload; `Unfit` when bytes would be lost."""
+    try:
+        text_size, dimensions = _HEAD.unpack_from(payload)
+        shape = payload[8 : 8 + 8 * dimensions]
+        text = bytes(payload[8 + 8 * dimensions :][:text_size])
+    except struct.error:
+        raise Unfit from None
+    head = _array_head(bytes(shape), text)
+    if bytes(payload[: len(head)]) != head or not text.isascii() or b"\0" in text:
+        raise Unfit
+    out = bytearray(cdr.HEADER + struct.pack("<I", len(text) + 1) + text + b"\0")
+    out += bytes(-(len(out) - 4) % 4) + struct.pack("<I", dimensions)
+    if dimensions:
+        out += bytes(-(len(out) - 4) % 8) + shape
+    out += struct.pack("<I", len(payload) - len(head))
+    return bytes(out) + memoryview(payload)[len(head) :]
+
+
+def decode_array(data: bytes) -> bytes:
+    """Return the payload that was encoded."""
+    body = memoryview(data)[4:]
+    (size,) = struct.unpack_from("<I", body)
+    text = bytes(body[4 : 3 + size])
+    at = 4 + size
+    at += -at % 4
+    (dimensions,) = struct.unpack_from("<I", body, at)
+    at += 4
+    if dimensions:
+        at += -at % 8
+    shape = bytes(body[at : at + 8 * dimensions])
+    return _array_head(shape, text) + bytes(body[at + 8 * dimensions + 4 :])
+
+
+def _array_head(shape: bytes, text: bytes) -> bytes:
+    head = _HEAD.pack(len(text), len(shape) // 8) + shape + text
+    return head + bytes(-len(head) % 16)
+
+
+def metadata(
+    form: Form, publisher: int, kind: int, type_hash: int, type_name: str, spec: MessageSpec | None
+) -> dict[str, str]:
+    """Return what a channel's metadata says, from which `Stored` is made again."""
+    found = {"form": form.name, "publisher": f"{publisher:016x}", "kind": str(kind)}
+    if type_hash:
+        found |= {"hash": f"{type_hash:016x}", "type": type_name}
+    if spec is not None:
+        from horus.message.schema import schema_of
+
+        found["schema"] = schema_of(spec).to_json()
+    return {PREFIX + key: value for key, value in found.items()}
+
+
+class Stored:
+    """A channel of a file: whose messages, and how their payloads are made again."""
+
+    def __init__(self, topic: str, about: Mapping[str, str]) -> None:
+        self.topic = topic
+        try:
+            self.form = about[f"{PREFIX}form"]
+            self.publisher = int(about[f"{PREFIX}publisher"], 16)
+            self.kind = int(about[f"{PREFIX}kind"])
+            self.type_hash = int(about.get(f"{PREFIX}hash", "0"), 16)
+            self.type_name = about.get(f"{PREFIX}type", "")
+            self.schema = _schema(about.get(f"{PREFIX}schema", ""))
+        except (KeyError, ValueError) as error:
+            text = f"topic {topic!r}: its channel was not recorded by horus record ({error})"
+            raise RecordingError(text) from None
+
+    @property
+    def shown_type(self) -> str:
+        """Return the type for people."""
+        words = {L.KIND_MSGPACK: "plain", L.KIND_ARRAY: "array"}
+        return self.type_name or words.get(self.kind, f"kind {self.kind}")
+
+    def spec(self) -> MessageSpec | None:
+        """Return the layout of the declared type, if the file describes it."""
+        if self.schema is None:
+            return None
+        from horus.message import spec_of
+
+        return spec_of(self.schema.make_class())
+
+    def decoder(self) -> Callable[[bytes], bytes]:
+        """Return what makes a payload of a stored message."""
+        if self.form == "cdr":
+            spec = self.spec()
+            if spec is None:
+                raise RecordingError(f"topic {self.topic!r}: the file does not describe its type")
+            return cdr.Cdr(spec).decode
+        return {
+            "json": lambda data: plain.decode(data, wrapped=False),
+            "value": lambda data: plain.decode(data, wrapped=True),
+            "array": decode_array,
+        }.get(self.form, bytes)
+
+
+def _schema(text: str) -> Any:
+    if not text:
+        return None
+    from horus.message.schema import Schema, SchemaError
+
+    try:
+        return Schema.from_json(text)
+    except SchemaError as error:
+        raise ValueError(str(error)) from None

@@ -1,0 +1,291 @@
+"""Record the topics of a running robot into an MCAP file, which Foxglove and other tools open.
+
+TOPIC is a name or a pattern such as "*.state"; without any, all are recorded. Ctrl-C ends it. What
+the recorder was too slow for is counted and told. With --ring it keeps the last seconds in memory
+and writes them when a device faults, an emergency stop fires, a process crashes, or it is asked to
+(horus record --trigger).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from horus_plugins.recording.errors import RecordingError, need_mcap
+
+from horus.cli import live
+
+if TYPE_CHECKING:
+    from horus_plugins.recording.mcapfile import McapFile
+    from horus_plugins.recording.recorder import Recorder
+
+_EXAMPLES = """\
+examples:
+  horus record -o run.mcap                       everything, until Ctrl-C
+  horus record imu "*.state" -o run.mcap --duration 60s
+  horus record --ring 60s -o flight.mcap         the last minute, at the moment of a fault
+  horus record --trigger                         let the flight recorder write now
+"""
+_UNITS = {"": 1.0, "s": 1.0, "ms": 1e-3, "m": 60.0, "min": 60.0, "h": 3600.0}
+_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def seconds(text: str) -> float:
+    """Return a time such as ``60s``, ``2min`` or ``1.5`` in seconds."""
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([a-z]*)", text.strip().lower())
+    if not match or match[2] not in _UNITS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write 60s, 2min or 1.5")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def size(text: str) -> int:
+    """Return a size such as ``256M`` in bytes."""
+    match = re.fullmatch(r"(\d+)\s*([kmg]?)b?", text.strip().lower())
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: write 256M or 1G")
+    return int(match[1]) * _SIZES[match[2]]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `horus record`."""
+    parser.epilog = _EXAMPLES
+    parser.add_argument("topics", nargs="*", metavar="TOPIC", help="names or patterns")
+    parser.add_argument("-o", "--output", metavar="FILE", help="default: horus-<date>-<time>.mcap")
+    parser.add_argument("--exclude", action="append", default=[], metavar="TOPIC", help="not these")
+    parser.add_argument("--duration", type=seconds, metavar="TIME", help="end after this time")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    parser.add_argument("--compression", choices=("zstd", "lz4", "none"), default="zstd")
+    parser.add_argument("--ring", type=seconds, metavar="TIME", help="keep this much in memory")
+    parser.add_argument(
+        "--ring-size", type=size, default=256 << 20, metavar="SIZE", help="at most (default 256M)"
+    )
+    parser.add_argument(
+        "--after", type=seconds, default=2.0, metavar="TIME", help="ring: go on so long (2s)"
+    )
+    parser.add_argument("--trigger", action="store_true", help="let the flight recorder write now")
+    live.add_session(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Record; 1 when the file cannot be written to the end, 2 when it cannot begin."""
+    need_mcap()
+    run = live.join(args)
+    if args.trigger:
+        from horus_plugins.recording.flight import ask_for
+
+        print(f"asked process {ask_for()} to write")
+        return 0
+    path = Path(args.output or time.strftime("horus-%Y%m%d-%H%M%S.mcap"))
+    return _fly(args, run, path) if args.ring else _record(args, run, path)
+
+
+class _End:
+    """When to stop: at a signal, after a time, or when the run is over."""
+
+    def __init__(self, run: str, duration: float | None) -> None:
+        from horus.bus import session
+
+        self._folder = session.session_dir(run)
+        self._until = None if duration is None else time.monotonic() + duration
+        self._looked = time.monotonic()
+        self.why = ""
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, self._stop)
+
+    def _stop(self, *_: object) -> None:
+        self.why = "stopped"
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if not self.why and self._until is not None and now >= self._until:
+            self.why = "the time is over"
+        if not self.why and now - self._looked > 0.2:
+            self._looked = now
+            if not self._folder.is_dir():
+                self.why = "the run has ended"
+        return bool(self.why)
+
+
+def _record(args: argparse.Namespace, run: str, path: Path) -> int:
+    from horus_plugins.recording.mcapfile import McapFile
+    from horus_plugins.recording.recorder import Recorder
+    from horus_plugins.recording.sinks import FileSink
+
+    file = McapFile(path, force=args.force)
+    over = _End(run, args.duration)
+    sink = FileSink(file, args.compression)
+    recorder = Recorder(sink, args.topics, args.exclude)
+    file.schemas, file.channels = recorder.channels.schemas, recorder.channels.channels
+    began = time.monotonic()
+    status = 0
+    try:
+        _about(file, recorder, run)
+        print(f"recording session {run} to {path}; Ctrl-C ends it", flush=True)
+        _watch(recorder, over, began)
+    except RecordingError as error:
+        print(f"horus record: {error}", file=sys.stderr)
+        over.why, status = "the file cannot be written", 1
+    try:
+        recorder.close()
+    except RecordingError as error:
+        status = status or _told(error)
+    sink.close()
+    try:
+        sink.check()
+        file.add_metadata("horus.end", _ending(recorder, over.why))
+        file.finish()
+    except RecordingError as error:
+        file.close()
+        status = status or _told(error)
+    _tell(recorder, path, file.size, time.monotonic() - began, over.why)
+    return status
+
+
+def _told(error: RecordingError) -> int:
+    print(f"horus record: {error}", file=sys.stderr)
+    return 1
+
+
+def _watch(recorder: Recorder, over: _End, began: float) -> None:
+    """Record; on a terminal, show how it goes."""
+    shown = 0.0
+
+    def ended() -> bool:
+        nonlocal shown
+        now = time.monotonic()
+        if sys.stderr.isatty() and now - shown > 0.5:
+            shown = now
+            lost = sum(recorder.lost.values())
+            words = f"{now - began:.0f} s, {len(recorder.ends)} topics, {recorder.count} messages"
+            print(f"\r{words}, {lost} lost\x1b[K", end="", file=sys.stderr, flush=True)
+        return over()
+
+    recorder.run(ended)
+    if shown:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _about(file: McapFile, recorder: Recorder, run: str) -> None:
+    """Write what the recording is of."""
+    import platform
+
+    from horus_plugins.recording.bag import VERSION
+
+    from horus import __version__
+    from horus.bus import session
+
+    now_ns = time.time_ns()
+    about = {
+        "version": str(VERSION),
+        "horus": __version__,
+        "session": run,
+        "host": platform.node(),
+        "offset_ns": str(recorder.channels.offset_ns),
+        "began": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    file.add_metadata("horus.recording", about)
+    for config in _configs(run):
+        file.add_attachment(config.name, "application/yaml", config.read_bytes(), now_ns)
+    devices = session.session_dir(run) / "devices.json"
+    if devices.is_file():
+        file.add_attachment("devices.json", "application/json", devices.read_bytes(), now_ns)
+
+
+def _configs(run: str) -> list[Path]:
+    """Return the horus.yaml of a run, as the command lines of its processes name it."""
+    from horus.runtime.sessions import noted_processes
+
+    found: dict[Path, None] = {}
+    for process in noted_processes(run):
+        try:
+            words = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode().split("\0")
+        except (OSError, UnicodeDecodeError):
+            continue
+        if "--config" in words[:-1]:
+            folder = Path(f"/proc/{process.pid}/cwd")
+            path = (folder / words[words.index("--config") + 1]).resolve()
+            path = path / "horus.yaml" if path.is_dir() else path
+            if path.is_file():
+                found[path] = None
+    return list(found)
+
+
+def _ending(recorder: Recorder, why: str) -> dict[str, str]:
+    about = {"why": why, "messages": str(recorder.count)}
+    about |= {f"lost {name}": str(number) for name, number in recorder.lost.items()}
+    return about | {f"trouble {name}": text for name, text in recorder.troubles.items()}
+
+
+def _tell(recorder: Recorder, path: Path, size: int, took: float, why: str) -> None:
+    print(f"{path}: {recorder.count} messages in {took:.1f} s, {size / 1e6:.2f} MB ({why})")
+    for name, number in sorted(recorder.lost.items()):
+        print(f"  {name}: {number} lost, the recorder was too slow for them")
+    for name, text in sorted(recorder.troubles.items()):
+        print(f"  {name}: not recorded: {text}")
+
+
+def _fly(args: argparse.Namespace, run: str, path: Path) -> int:
+    """Keep the last seconds, and write them when there is a reason."""
+    from horus_plugins.recording import flight
+    from horus_plugins.recording.recorder import Recorder
+    from horus_plugins.recording.sinks import MemorySink
+
+    if path.exists() and not args.force:
+        raise RecordingError(f"{path} exists: name another file, or replace it with --force", 2)
+    over = _End(run, args.duration)
+    triggers = flight.Triggers()
+    signal.signal(signal.SIGUSR1, lambda *_: triggers.ask())
+    sink = MemorySink(args.ring, args.ring_size, args.compression)
+    recorder = Recorder(sink, args.topics, args.exclude, watch=triggers.watch)
+    note = flight.announce()
+    print(f"keeping the last {args.ring:g} s of session {run} (process {os.getpid()})", flush=True)
+    due: list[Any] = []  # when to write, and why
+    written = 0
+    status = 0
+
+    def look() -> bool:
+        nonlocal written, status
+        reasons = triggers.look(recorder)
+        if reasons:
+            print(f"{'; '.join(reasons)}: writing in {args.after:g} s", flush=True)
+            due[:] = [due[0] if due else time.monotonic() + args.after, *due[1:], *reasons]
+        ended = over()
+        if due and (ended or time.monotonic() >= due[0]):
+            name = path if not written else path.with_stem(f"{path.stem}-{written + 1}")
+            written += 1
+            try:
+                _write(sink, recorder, run, name, due[1:], force=args.force)
+            except RecordingError as error:
+                status = _told(error)
+            due.clear()
+        return ended
+
+    try:
+        recorder.run(look)
+        recorder.close()
+    finally:
+        flight.withdraw(note)
+    print(f"{over.why}; {written} recordings written")
+    return status
+
+
+def _write(
+    sink: Any, recorder: Recorder, run: str, path: Path, reasons: list[str], *, force: bool
+) -> None:
+    if recorder.channels.chunk.count:
+        sink.put(recorder.channels.take())
+
+    def about(file: McapFile, words: dict[str, str]) -> None:
+        _about(file, recorder, run)
+        file.add_metadata("horus.end", {**_ending(recorder, "; ".join(reasons)), **words})
+
+    if force:
+        path.unlink(missing_ok=True)
+    count = sink.write(path, recorder.channels, about)
+    print(f"{path}: {count} messages ({'; '.join(reasons)})", flush=True)

@@ -1,0 +1,143 @@
+"""Reads the topics of a run and fills chunks; what becomes of them is for a `Sink`.
+
+It takes part as a reader that never sleeps on a topic, so no publisher has to wake it; a publisher
+never waits for it. What it was too slow for is lost, counted, and told in the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from horus_plugins.recording.channels import Channels
+from horus_plugins.recording.mcapfile import Chunk
+
+from horus.bus.observer import topic_names
+from horus.bus.raw import RawMessage, RawSubscriber
+from horus.errors import CorruptTopicError, SharedMemoryError, TopicError
+
+#: A chunk is finished when it has this many bytes, or is this old (s).
+CHUNK_BYTES, CHUNK_AGE = 1 << 20, 0.4
+#: How often (s) topics are read, and the session is searched for new ones.
+LOOK, SEARCH = 0.004, 0.05
+#: Messages of a topic that publishers are asked to keep for us.
+DEPTH = 64
+
+
+class Sink(Protocol):
+    """Where chunks go."""
+
+    def put(self, chunk: Chunk) -> None:
+        """Take a chunk; a `RecordingError` ends the recording."""
+
+    def check(self) -> None:
+        """Raise what went wrong since the last call."""
+
+
+def matches(topic: str, patterns: Sequence[str]) -> bool:
+    """Return whether a topic is meant; no patterns mean all."""
+    return not patterns or any(fnmatch.fnmatchcase(topic, pattern) for pattern in patterns)
+
+
+class Recorder:
+    """Fills chunks from the topics whose names match."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        patterns: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        watch: Callable[[RawSubscriber, RawMessage], None] | None = None,
+    ) -> None:
+        self.sink = sink
+        self.patterns, self.exclude = patterns, exclude
+        self.channels = Channels(time.time_ns() - time.monotonic_ns())
+        self.count = 0
+        #: What is wrong with topics that cannot be read, by name.
+        self.troubles: dict[str, str] = {}
+        self.ends: dict[str, RawSubscriber] = {}
+        self._watch = watch
+        self._lost: dict[str, int] = {}
+        self._searched = 0.0
+        self._search(first=True)
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """Return how many messages were lost on each topic where some were."""
+        found = dict(self._lost)
+        for name, end in self.ends.items():
+            if end.dropped:
+                found[name] = found.get(name, 0) + end.dropped
+        return found
+
+    def _search(self, *, first: bool = False) -> None:
+        """Take up topics that are new, and let go of those that have ended."""
+        self._searched = time.monotonic()
+        present = topic_names()
+        for name in [name for name in self.ends if name not in present]:
+            self._read(name)  # what is left of it
+            self._leave(name)
+        for name in present:
+            if name in self.ends or not matches(name, self.patterns):
+                continue
+            if self.exclude and matches(name, self.exclude):
+                continue
+            try:
+                # Of a topic that is new, nothing that was sent so far is missed.
+                self.ends[name] = RawSubscriber(name, depth=DEPTH, history=not first)
+            except (TopicError, OSError) as error:
+                self.troubles.setdefault(name, str(error))
+
+    def _leave(self, name: str) -> None:
+        end = self.ends.pop(name)
+        if end.dropped:
+            self._lost[name] = self._lost.get(name, 0) + end.dropped
+        end.close()
+
+    def _read(self, name: str) -> int:
+        end = self.ends[name]
+        try:
+            messages = end.take()
+        except CorruptTopicError as error:
+            self.troubles.setdefault(name, str(error))
+            return 0
+        for message in messages:
+            self.channels.add(end, message)
+            if self._watch is not None:
+                self._watch(end, message)
+            if len(self.channels.chunk.data) >= CHUNK_BYTES:
+                self.sink.put(self.channels.take())
+        self.count += len(messages)
+        return len(messages)
+
+    def look(self) -> int:
+        """Read what has come; return how many messages that were."""
+        now = time.monotonic()
+        if now - self._searched > SEARCH:
+            self._search()
+        found = sum(map(self._read, list(self.ends)))
+        if self.channels.chunk.count and time.monotonic() - self.channels.since > CHUNK_AGE:
+            self.sink.put(self.channels.take())
+        self.sink.check()
+        return found
+
+    def run(self, over: Callable[[], bool]) -> None:
+        """Record until ``over`` says so."""
+        while not over():
+            began = time.monotonic()
+            self.look()
+            time.sleep(max(0.0005, LOOK - (time.monotonic() - began)))
+        self.look()
+
+    def close(self) -> None:
+        """Hand the last chunk on and leave the topics."""
+        try:
+            if self.channels.chunk.count:
+                self.sink.put(self.channels.take())
+        finally:
+            for name in list(self.ends):
+                with contextlib.suppress(SharedMemoryError):
+                    self._leave(name)

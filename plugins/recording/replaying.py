@@ -1,0 +1,111 @@
+"""Sends what a recording holds, message by message, with the stamps' distances kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from horus_plugins.recording.bag import Bag
+from horus_plugins.recording.errors import RecordingError
+from horus_plugins.recording.formats import Stored
+from horus_plugins.recording.recorder import matches
+
+from horus.bus import layout as L
+from horus.bus.files import check_name
+from horus.bus.raw import RawPublisher
+
+#: Ends of the topics that move something, and whole names.
+MOVING, STOP = (".command", ".request"), "estop"
+
+
+def remaps(words: Sequence[str]) -> dict[str, str]:
+    """Return new names by old ones of ``a:=b``."""
+    found = {}
+    for word in words:
+        old, sign, new = word.partition(":=")
+        if not (old and sign and new):
+            raise RecordingError(f"--remap {word!r}: write OLD:=NEW, such as imu:=imu_old", 2)
+        found[old] = check_name(new)
+    return found
+
+
+def moving(bag: Bag, topics: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    """Return the topics of a replay that would move a live robot."""
+    sent = {
+        names.get(stored.topic, stored.topic)
+        for stored in bag.channels.values()
+        if matches(stored.topic, topics)
+    }
+    return sorted(name for name in sent if name.endswith(MOVING) or name == STOP)
+
+
+class Replay:
+    """The publishers of a recording, one for each that was recorded."""
+
+    def __init__(
+        self, bag: Bag, topics: Sequence[str], names: Mapping[str, str], speed: float
+    ) -> None:
+        self.bag = bag
+        self.topics = topics
+        self.speed = speed
+        self.count = 0
+        #: By how much the latest message was late (ns).
+        self.latest_ns = 0
+        self._ends: dict[int, tuple[RawPublisher, Stored, Callable[[bytes], bytes]]] = {}
+        self._publishers: dict[Any, RawPublisher] = {}
+        self._names = names
+        for number, stored in bag.channels.items():
+            if matches(stored.topic, topics):
+                self._open(number, stored, names.get(stored.topic, stored.topic))
+
+    def _open(self, number: int, stored: Stored, name: str) -> None:
+        """Make the publisher of a channel; two forms of one publisher share one."""
+        spec = stored.spec()
+        size = spec.size if spec is not None else 0
+        key = (name, stored.publisher, stored.type_hash)
+        if key not in self._publishers:
+            declared = None
+            if stored.kind == L.KIND_STRUCT:
+                declared = (stored.type_name or "unknown", stored.type_hash, size)
+            self._publishers[key] = RawPublisher(name, declared, spec)
+        self._ends[number] = (self._publishers[key], stored, stored.decoder())
+
+    def run(
+        self,
+        start: float,
+        duration: float | None,
+        stopped: Callable[[], bool],
+        show: Callable[[float], object],
+    ) -> None:
+        """Send all of it once."""
+        first = 0
+        began_ns = 0
+        for message in self.bag.read(self.topics, start, duration):
+            if not began_ns:
+                first, began_ns = message.log_ns, time.monotonic_ns()
+            due_ns = began_ns + self._scaled(message.log_ns - first)
+            while (left := due_ns - time.monotonic_ns()) > 0 and not stopped():
+                time.sleep(min(left / 1e9, 0.05))
+            if stopped():
+                return
+            publisher, stored, decode = self._ends[message.channel]
+            try:
+                payload = decode(message.data)
+            except (ValueError, KeyError, IndexError, TypeError) as error:
+                text = f"{self.bag.path}: topic {stored.topic!r}: a message is damaged: {error}"
+                raise RecordingError(text) from None
+            stamp_ns = began_ns + self._scaled(message.publish_ns - first)
+            publisher.send_raw(stored.kind, payload, max(1, stamp_ns))
+            self.count += 1
+            self.latest_ns = max(self.latest_ns, time.monotonic_ns() - due_ns)
+            show((message.log_ns - first) / 1e9)
+
+    def _scaled(self, span_ns: int) -> int:
+        """Return how long (ns) a span of the recording takes now; exact at speed 1."""
+        return span_ns if self.speed == 1.0 else int(span_ns / self.speed)
+
+    def close(self) -> None:
+        """Leave the topics."""
+        for publisher in self._publishers.values():
+            publisher.close()

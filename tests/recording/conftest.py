@@ -1,0 +1,82 @@
+"""A session to record, and recordings made in the test's own process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from horus_plugins.recording.bag import Bag
+from horus_plugins.recording.mcapfile import McapFile
+from horus_plugins.recording.recorder import Recorder
+from horus_plugins.recording.sinks import FileSink
+
+from horus.bus import session
+
+Payload = tuple[int, int, bytes]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The id of a session that this process owns."""
+    made = session.new_session()
+    monkeypatch.setenv("HORUS_SESSION_ID", made.id)
+    yield made.id
+    from horus.bus.ends import close_all
+
+    close_all()
+    session.end_session(made.id)
+
+
+class Recording:
+    """A recorder in this process."""
+
+    def __init__(self, path: Path, compression: str = "zstd", **more: Any) -> None:
+        self.path = path
+        self.file = McapFile(path)
+        self.sink = FileSink(self.file, compression)
+        self.recorder = Recorder(self.sink, **more)
+        channels = self.recorder.channels
+        self.file.schemas, self.file.channels = channels.schemas, channels.channels
+
+    def finish(self) -> Bag:
+        self.recorder._search()
+        while self.recorder.look():
+            pass
+        self.recorder.close()
+        self.sink.close()
+        self.sink.check()
+        self.file.finish()
+        return Bag(self.path)
+
+
+@pytest.fixture
+def record(run: str, tmp_path: Path) -> Callable[..., Recording]:
+    """Begin to record into a file of this name."""
+    return lambda name="a.mcap", **more: Recording(tmp_path / name, **more)
+
+
+def contents(bag: Bag) -> dict[str, list[tuple[Payload, int]]]:
+    """Return every topic's payloads and stamps, publisher by publisher."""
+    bag.summary()
+    decoders = {number: stored.decoder() for number, stored in bag.channels.items()}
+    found: dict[str, dict[int, list[tuple[Payload, int]]]] = {}
+    for message in bag.read(ordered=False):
+        stored = bag.channels[message.channel]
+        payload = (stored.kind, stored.type_hash, decoders[message.channel](message.data))
+        mine = found.setdefault(stored.topic, {}).setdefault(stored.publisher, [])
+        mine.append((payload, message.publish_ns))
+    return {
+        topic: [one for many in sorted(by.values()) for one in many] for topic, by in found.items()
+    }
+
+
+def spaced(items: Any, seconds: float) -> Iterator[Any]:
+    """Yield items on a time grid."""
+    due = time.monotonic()
+    for item in items:
+        due += seconds
+        time.sleep(max(0.0, due - time.monotonic()))
+        yield item
