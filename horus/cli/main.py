@@ -86,6 +86,11 @@ COMMANDS = {
         "horus service install --print examples/rover",
     ),
     "plugins": Command("horus.cli.plugins", "list the plugins", "horus plugins"),
+    "completion": Command(
+        "horus.cli.completion",
+        "let a shell complete commands and live names",
+        'eval "$(horus completion bash)"',
+    ),
     "bench": Command("horus.cli.bench", "measure the message bus on this machine", "horus bench"),
 }
 
