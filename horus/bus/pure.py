@@ -238,6 +238,8 @@ class Reader:
         self._corrupt = corrupt
         self._on_drop = on_drop
         self._generation = self._control_words[_GENERATION]
+        #: What went wrong after messages were read that must not be lost with it.
+        self._trouble: Exception | None = None
         self._rings: list[_Ring] = []
         self._lock = threading.RLock()
         self.dropped = 0
@@ -279,6 +281,9 @@ class Reader:
     # reading ---------------------------------------------------------------------------------
 
     def _refresh(self) -> None:
+        if self._trouble is not None:
+            trouble, self._trouble = self._trouble, None
+            raise trouble
         generation = self._control_words[_GENERATION]
         if generation != self._generation:
             # Noted first: a change during the scan is then seen at the next call.
@@ -401,10 +406,19 @@ class Reader:
         return None if found is None else found[0]
 
     def recv_all(self) -> list[Any]:
-        """Return every message that is unread now, in order."""
-        messages = []
+        """Return every message that is unread now, in order.
+
+        An error that comes after some of them is raised by the next call.
+        """
+        messages: list[Any] = []
         for _ in range(self.unread()):
-            found = self.recv_stamped()
+            try:
+                found = self.recv_stamped()
+            except Exception as error:
+                if not messages:
+                    raise
+                self._trouble = error
+                break
             if found is None:
                 break
             messages.append(found[0])

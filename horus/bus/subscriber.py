@@ -24,7 +24,7 @@ class Subscriber(End):
     recv: Callable[[], Any]
     #: Return the next unread message with its stamp (monotonic ns), or None.
     recv_stamped: Callable[[], tuple[Any, int] | None]
-    #: Return every unread message, in order.
+    #: Return every unread message, in order; an error after some is raised by the next call.
     recv_all: Callable[[], list[Any]]
     #: Return the newest unread message and skip the older ones, or None.
     latest: Callable[[], Any]

@@ -154,6 +154,7 @@ class Live:
         for _ in range(slots):
             self.send(dice)
         for reader in self.readers:
+            use(reader, "unread")  # raises what recv_all has left to the next call
             reader._refused.clear()
             reader._parts.clear()
             for ring in reader._reader.rings():

@@ -699,6 +699,24 @@ def test_a_live_ring_that_is_damaged_is_an_error_and_never_a_message(
     assert subscriber.recv() == "good"
 
 
+def test_messages_before_one_that_cannot_be_read_are_not_lost_with_it() -> None:
+    publisher, subscriber = Publisher("t"), Subscriber("t")
+    for number in range(5):
+        publisher.send([number])
+    bad = L.RING_HEADER + 2 * publisher._shape[1]
+    publisher._ring[bad + L.SLOT_KIND] = 77
+    assert subscriber.recv_all() == [[0], [1]]
+    publisher.send([5])
+    with pytest.raises(CorruptTopicError, match="unknown kind 77"):
+        subscriber.recv_all()
+    assert subscriber.recv_all() == [[3], [4], [5]]
+    publisher.send([6])
+    publisher._ring[L.RING_HEADER + 6 * publisher._shape[1] + L.SLOT_KIND] = 77
+    with pytest.raises(CorruptTopicError, match="unknown kind 77"):
+        subscriber.recv_all()
+    assert subscriber.recv_all() == []
+
+
 @pytest.mark.parametrize("how", ["recv", "latest"])
 def test_a_message_counter_so_high_that_sequence_words_start_anew_is_an_error(how: str) -> None:
     publisher, subscriber = Publisher("t"), Subscriber("t")

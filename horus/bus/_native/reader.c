@@ -21,6 +21,7 @@ typedef struct {
     PyObject *rescan, *decode, *mismatch, *corrupt, *on_drop;
     uint64_t generation, dropped, last_stamp, depth;
     bool told; /* on_drop was called */
+    PyObject *trouble; /* what went wrong after messages were read that must not be lost with it; raised by the next call */
     Py_ssize_t count;
     Ring *rings;
     Kept kept;
@@ -55,7 +56,7 @@ static int Reader_traverse(Reader *self, visitproc visit, void *arg) {
     for (Py_ssize_t i = 0; i < self->count; i++)
         Py_VISIT(self->rings[i].memory.obj);
     Py_VISIT(self->rescan); Py_VISIT(self->decode); Py_VISIT(self->mismatch);
-    Py_VISIT(self->corrupt); Py_VISIT(self->on_drop);
+    Py_VISIT(self->corrupt); Py_VISIT(self->on_drop); Py_VISIT(self->trouble);
     return visit_kept(&self->kept, visit, arg);
 }
 
@@ -74,7 +75,7 @@ static int Reader_clear(Reader *self) {
     forget_kept(&self->kept);
     Py_CLEAR(self->declared); Py_CLEAR(self->last);
     Py_CLEAR(self->rescan); Py_CLEAR(self->decode); Py_CLEAR(self->mismatch);
-    Py_CLEAR(self->corrupt); Py_CLEAR(self->on_drop);
+    Py_CLEAR(self->corrupt); Py_CLEAR(self->on_drop); Py_CLEAR(self->trouble);
     return 0;
 }
 
@@ -202,12 +203,35 @@ static int refresh(Reader *self) {
     uint64_t generation = load_acquire((char *)self->control.buf + CONTROL_GENERATION);
     if (generation == self->generation)
         return 0;
+    if (self->trouble) {
+        PyErr_SetObject((PyObject *)Py_TYPE(self->trouble), self->trouble);
+        Py_CLEAR(self->trouble);
+        return -1;
+    }
     self->generation = generation; /* noted first: a change during the scan is seen at the next call */
     PyObject *done = PyObject_CallNoArgs(self->rescan);
     if (!done)
         return -1;
     Py_DECREF(done);
     return 0;
+}
+
+/* Let the next call raise the present error. */
+static void postpone(Reader *self) {
+    PyObject *error;
+#if PY_VERSION_HEX >= 0x030c0000
+    error = PyErr_GetRaisedException();
+#else
+    PyObject *type, *trace;
+    PyErr_Fetch(&type, &error, &trace);
+    PyErr_NormalizeException(&type, &error, &trace);
+    if (trace)
+        PyException_SetTraceback(error, trace);
+    Py_XDECREF(type);
+    Py_XDECREF(trace);
+#endif
+    Py_XSETREF(self->trouble, error);
+    self->generation--; /* so that the next call looks */
 }
 
 /* Call on_drop after the first loss; Python code may run. */
@@ -494,6 +518,10 @@ static PyObject *Reader_recv_all(Reader *self, PyObject *Py_UNUSED(ignored)) {
         Outcome outcome = receive(self, known, &message, &stamp);
         if (outcome == NOTHING)
             break;
+        if (outcome == FAILED && PyList_GET_SIZE(list) && PyErr_ExceptionMatches(PyExc_Exception)) {
+            postpone(self);
+            break;
+        }
         if (outcome != FOUND || PyList_Append(list, message) < 0)
             Py_CLEAR(list);
         Py_XDECREF(message);
