@@ -71,6 +71,11 @@ def ends_of(folder: Path) -> TopicEnds:
     return TopicEnds(publishers, _living_readers(folder))
 
 
+def has_readers(topic: str) -> bool:
+    """Return whether a living process reads a topic of this session; changes nothing."""
+    return bool(_living_readers(session.topics_dir() / topic.replace("/", "~")))
+
+
 def _living_readers(folder: Path) -> tuple[int, ...]:
     with contextlib.suppress(CorruptTopicError, OSError):
         control = Control(folder, files.map_file(folder / "control", writable=False))

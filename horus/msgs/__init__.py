@@ -46,6 +46,7 @@ from horus.msgs.system import (
     DiagnosticStatus,
     EmergencyStop,
     Heartbeat,
+    NodeStatus,
 )
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "MotorState",
     "NavSatFix",
     "NavSatStatus",
+    "NodeStatus",
     "Odometry",
     "Pose2D",
     "Pose3D",

@@ -6,7 +6,14 @@ from typing import Annotated
 from horus.message import Str, UInt8, UInt64, clip_text, message
 from horus.msgs._base import Stamped
 
-__all__ = ["DeviceStatus", "DiagnosticLevel", "DiagnosticStatus", "EmergencyStop", "Heartbeat"]
+__all__ = [
+    "DeviceStatus",
+    "DiagnosticLevel",
+    "DiagnosticStatus",
+    "EmergencyStop",
+    "Heartbeat",
+    "NodeStatus",
+]
 
 
 @message
@@ -122,3 +129,81 @@ class Heartbeat(Stamped):
 
     state: Annotated[str, Str(16)] = ""
     """No unit: the value of the node's `NodeState`, such as ``running``."""
+
+
+@message
+class NodeStatus(Stamped):
+    """How a node is and how it keeps time, on the topic ``horus/nodes``.
+
+    Every process sends one for each of its nodes once a second while somebody reads the topic.
+    Counts and quantiles are since the node's start. Words that are too long are cut.
+    """
+
+    node: Annotated[str, Str(64)] = ""
+    """No unit: the node's name."""
+
+    process: UInt64 = 0
+    """No unit: the id of its process."""
+
+    state: Annotated[str, Str(16)] = ""
+    """No unit: the value of its `NodeState`, such as ``running``."""
+
+    last_error: Annotated[str, Str(128)] = ""
+    """No unit: type and text of its last exception."""
+
+    asked_rate: float = 0.0
+    """Hz: ticks a second asked for; 0 where only messages call it."""
+
+    rate: float = 0.0
+    """Hz: ticks a second held."""
+
+    ticks: UInt64 = 0
+    """Count: ticks, failed ones included."""
+
+    failed: UInt64 = 0
+    """Count: ticks that raised."""
+
+    overruns: UInt64 = 0
+    """Count: ticks left out because their time had passed."""
+
+    over_budget: UInt64 = 0
+    """Count: ticks that took longer than the node's budget."""
+
+    deadline_misses: UInt64 = 0
+    """Count: ticks that ended after the node's deadline."""
+
+    dropped: UInt64 = 0
+    """Count: messages dropped unread, of all its topics."""
+
+    budget: float = 0.0
+    """s: what a tick may take: the node's budget, else its period; 0 if it has neither."""
+
+    tick_p50: float = 0.0
+    """s: how long half of the ticks took at most."""
+
+    tick_p99: float = 0.0
+    """s: how long 99 of 100 ticks took at most."""
+
+    tick_max: float = 0.0
+    """s: how long the longest tick took."""
+
+    lateness_p50: float = 0.0
+    """s: how long after they were due half of the ticks began at most."""
+
+    lateness_p99: float = 0.0
+    """s: how long after they were due 99 of 100 ticks began at most."""
+
+    lateness_max: float = 0.0
+    """s: how late the latest tick began."""
+
+    jitter_p50: float = 0.0
+    """s: by how much the time between two ticks was off the grid, for half of them at most."""
+
+    jitter_p99: float = 0.0
+    """s: by how much the time between two ticks was off the grid, for 99 of 100 at most."""
+
+    jitter_max: float = 0.0
+    """s: by how much the time between two ticks was off the grid at most."""
+
+    def __post_init__(self) -> None:
+        self.last_error = clip_text(self.last_error, 128)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable
-from contextlib import ExitStack, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -105,7 +105,7 @@ class Run:
                         signals.interruptible = True
                         self._start(threads=not isinstance(self.clock, SimClock))
                         _say_started()
-                        with nullcontext() if self._manners is None else self._manners.process():
+                        with self._kept():
                             self._tick(duration)
                     finally:
                         signals.interruptible = False
@@ -116,6 +116,17 @@ class Run:
         finally:
             self._misses.close()
             sys.setswitchinterval(switch_interval)
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Within ``with``: what goes on beside the ticks of a run on the machine's own clock."""
+        manners = nullcontext() if self._manners is None else self._manners.process()
+        with manners, ExitStack() as using:
+            if not isinstance(self.clock, SimClock):
+                from horus.scheduler.status import StatusThread
+
+                using.enter_context(closing(StatusThread([t.node for t in self._tasks.values()])))
+            yield
 
     def step(self) -> bool:
         """Start what has not started, tick each node once; return whether the run goes on."""

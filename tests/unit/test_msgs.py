@@ -71,6 +71,7 @@ PROMISED = [
     "DiagnosticStatus",
     "DeviceStatus",
     "Heartbeat",
+    "NodeStatus",
 ]
 
 MESSAGES = [getattr(horus.msgs, name) for name in PROMISED]
