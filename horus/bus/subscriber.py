@@ -152,7 +152,8 @@ class Subscriber(End):
                 memory, info = opened
                 shape = (info.slots, info.stride, info.base)
                 if part is None:
-                    self._reader.attach(info.publisher, memory, *shape, info.base)
+                    # From its first message: what its parts hold no more is counted as lost.
+                    self._reader.attach(info.publisher, memory, *shape, 0)
                 else:
                     self._reader.replace(info.publisher, memory, *shape)
                 self._parts[ring.publisher] = ring.part

@@ -8,17 +8,20 @@ line "count", and then until nothing more comes. ``race N`` sends until any line
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import random
 import signal
 import sys
 import threading
 import time
+import traceback
 import zlib
 from typing import Any
 
 from horus.bus import CORE_NAME, Publisher, Subscriber
 from horus.bus import layout as L
+from horus.errors import SharedMemoryError
 from tests.e2e.bus_worker import Whole, is_whole, make, say
 
 TOPIC = "chaos"
@@ -67,11 +70,16 @@ def publish(me: int) -> None:
     publisher = Publisher(TOPIC)
     number, size = 0, 0
     while True:
-        if grows and dice.random() < 0.05:
-            size = min(size + dice.randrange(2000), 100_000)
-            publisher.send(letter(me, number, size))
-        else:
-            publisher.send(make(me, number))
+        try:
+            if grows and dice.random() < 0.05:
+                size = min(size + dice.randrange(2000), 100_000)
+                publisher.send(letter(me, number, size))
+            else:
+                publisher.send(make(me, number))
+        except SharedMemoryError as error:
+            if error.errno == errno.EBUSY:  # the lock was not free for a second: not sent
+                continue
+            raise
         number += 1
         if dice.random() < 0.02:
             time.sleep(0.0005)
@@ -101,6 +109,8 @@ def herd() -> None:
             try:
                 ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: never outlive us
                 publish(int(number)) if what == "publish" else read_until_killed(int(number))
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(99)
         say({"pid": pid})

@@ -72,6 +72,18 @@ def test_a_message_that_another_thread_sends_meanwhile_is_neither_lost_nor_reord
     assert reader.dropped == 0
 
 
+def test_what_fell_out_before_a_new_publisher_was_noticed_is_counted_as_lost() -> None:
+    reader = Subscriber("t")
+    sender = Publisher("t")
+    for number in range(100):
+        sender.send(number)
+    sender.send(LARGE)  # the next part takes over the last messages only
+    assert rings.ring_files(reader._folder)[0].part == 1
+    received = reader.recv_all()
+    assert received[-2:] == [99, LARGE]
+    assert len(received) + reader.dropped == 101
+
+
 def test_a_publisher_killed_meanwhile_leaves_its_messages_to_be_read(
     while_copying: Callable[[Callable[[], Any]], None],
 ) -> None:
