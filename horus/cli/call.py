@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from horus.cli import live
-from horus.cli.run import seconds
+from horus.cli.live import seconds
 
 _EXAMPLES = """\
 examples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 from typing import Any
 
@@ -11,6 +12,17 @@ from typing import Any
 NEGATIVE = re.compile(r"-(\.?\d\S*|inf|infinity|nan)", re.IGNORECASE)
 #: What stands for the topics of scripts that no `horus run` has started.
 PLAIN = "plain"
+
+
+def seconds(text: str) -> float:
+    """Return an option's number of seconds; it must be finite and above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
 
 
 def add_session(parser: argparse._ActionsContainer) -> None:

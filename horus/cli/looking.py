@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from horus.cli import live
-from horus.cli.run import seconds
+from horus.cli.live import seconds
 
 #: How often (s) it is looked whether the run still goes on.
 CHECK = 0.5

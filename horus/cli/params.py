@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from horus.cli import live
-from horus.cli.run import seconds
+from horus.cli.live import seconds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

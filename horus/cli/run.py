@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 
 from horus.cli import early
+from horus.cli.live import seconds
 from horus.scheduler.realtime import RealTime
 
 _EXAMPLES = """\
@@ -22,17 +22,6 @@ examples:
 A driver's process that gives no sign of life for 1 s while it holds armed devices is killed, and
 its devices are made safe; HORUS_HANG_LIMIT=SECONDS changes that (0.1 to 3600).
 """
-
-
-def seconds(text: str) -> float:
-    """Return an option's number of seconds; it must be finite and above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0.0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return value
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `horus stop`."""
-    from horus.cli.run import seconds
+    from horus.cli.live import seconds
 
     parser.epilog = _EXAMPLES
     which = parser.add_mutually_exclusive_group()

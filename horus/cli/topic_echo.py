@@ -8,7 +8,7 @@ import sys
 import time
 
 from horus.cli import fields, live, looking
-from horus.cli.run import seconds
+from horus.cli.live import seconds
 
 _EXAMPLES = """\
 examples:

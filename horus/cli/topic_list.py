@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from horus.cli import live, looking, tables
-from horus.cli.run import seconds
+from horus.cli.live import seconds
 
 HEAD = ("TOPIC", "TYPE", "RATE", "BANDWIDTH", "PUBLISHERS", "READERS")
 _EXAMPLES = """\

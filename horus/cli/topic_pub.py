@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from horus.cli import live, looking
-from horus.cli.run import seconds
+from horus.cli.live import seconds
 from horus.errors import HorusError
 
 _EXAMPLES = """\

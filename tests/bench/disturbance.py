@@ -1,0 +1,150 @@
+"""How much tools that look at a topic disturb a 1 kHz node: ``python -m tests.bench.disturbance``.
+
+A node publishes an Imu at 1 kHz. Rounds without and with each tool take turns, so that whatever
+else the machine does falls on all alike; what counts is the ratio to the rounds without. ``send``
+is how long it takes to put a message on the topic, ``gap`` the time from tick to tick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+TOOLS: dict[str, list[str]] = {
+    "alone": [],
+    "topic echo": ["topic", "echo", "imu", "--json"],
+    "topic hz": ["topic", "hz", "imu"],
+    "topic list": ["topic", "list", "--look", "60"],
+}
+RATE = 1000.0
+
+
+def _node() -> None:
+    """Be the node: a line of figures for each line on standard input."""
+    import horus
+    from horus.msgs import Imu
+
+    sends: list[int] = []
+    gaps: list[int] = []
+    last = [time.monotonic_ns()]
+
+    def tick(node: horus.Node) -> None:
+        now = time.monotonic_ns()
+        gaps.append(now - last[0])
+        last[0] = now
+        node.send("imu", Imu())
+        sends.append(time.monotonic_ns() - now)
+
+    node = horus.Node("fast", pubs=horus.Pub("imu", Imu), tick=tick, rate=RATE)
+
+    def answer() -> None:
+        for _ in sys.stdin:
+            took, gap = sorted(sends), sorted(gaps)
+            sends.clear(), gaps.clear()
+            found = [_at(took, 50), _at(took, 99), _at(gap, 99)] if took else [0, 0, 0]
+            print(json.dumps([len(took), *found]), flush=True)
+        node.request_stop()
+
+    threading.Thread(target=answer, daemon=True).start()
+    horus.run(node)
+
+
+def _at(ordered: list[int], percent: int) -> int:
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
+
+
+def measure(rounds: int, seconds: float) -> dict[str, list[list[float]]]:
+    """Return ``[ticks, send p50, send p99, gap p99]`` (ns) of each round, by tool."""
+    found: dict[str, list[list[float]]] = {name: [] for name in TOOLS}
+    with tempfile.TemporaryDirectory(prefix="horus-disturb-", dir=_shm()) as folder:
+        env = {**os.environ, "HORUS_SHM_DIR": folder}
+        env.pop("HORUS_SESSION_ID", None)
+        node = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.disturbance", "--node"],
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert node.stdin and node.stdout
+        try:
+            deadline = time.monotonic() + 20
+            while not (Path(folder) / "topics" / "imu" / "control").exists():
+                if time.monotonic() > deadline:
+                    raise SystemExit("the node does not start")
+                time.sleep(0.02)
+            for _ in range(rounds):
+                for name, words in TOOLS.items():
+                    found[name].append(_round(node, env, words, seconds))
+        finally:
+            node.stdin.close()
+            node.wait(20)
+    return found
+
+
+def _round(
+    node: subprocess.Popen[str], env: dict[str, str], words: list[str], seconds: float
+) -> list[float]:
+    assert node.stdin and node.stdout
+    tool = None
+    if words:
+        command = [sys.executable, "-m", "horus.cli", *words]
+        tool = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
+        time.sleep(1.0)  # its start is not what is measured
+        if tool.poll() is not None:
+            raise SystemExit(f"horus {' '.join(words)} has ended with {tool.returncode}")
+    try:
+        for line in ("begin", "end"):
+            node.stdin.write(f"{line}\n")
+            node.stdin.flush()
+            answer = node.stdout.readline()
+            if line == "begin":
+                time.sleep(seconds)
+        return [float(value) for value in json.loads(answer)]
+    finally:
+        if tool is not None:
+            tool.terminate()
+            tool.wait()
+
+
+def _shm() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+def table(found: dict[str, list[list[float]]]) -> str:
+    """Return the medians of all rounds, and their ratios to those without a tool."""
+    lines = [f"{'':<12}{'ticks':>8}{'send p50':>20}{'send p99':>20}{'gap p99':>22}"]
+    medians = {
+        name: [sorted(c)[len(c) // 2] for c in zip(*r, strict=True)] for name, r in found.items()
+    }
+    for name, values in medians.items():
+        cells = [f"{values[0]:>8.0f}"]
+        for column in (1, 2, 3):
+            ratio = values[column] / max(medians["alone"][column], 1.0)
+            cells.append(f"{values[column] / 1e3:>12.1f} µs ×{ratio:>4.2f}")
+        lines.append(f"{name:<12}{'  '.join(cells)}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--node", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each round")
+    args = parser.parse_args()
+    if args.node:
+        _node()
+        return
+    print(table(measure(args.rounds, args.seconds)))
+
+
+if __name__ == "__main__":
+    main()
