@@ -242,45 +242,66 @@ def undertaker() -> Body:
     return None
 
 
-def follower(without: Without, part: int, base: int, noted: int, cursor: int) -> Body:
+class Followed(NamedTuple):
+    """How far a reader has come; in part -1 it has not noticed that there is a ring."""
+
+    part: int = 0
+    base: int = 0
+    noted: int = 0  # the generation at its last look
+    cursor: int = 0
+    received: int = 0
+    lost: int = 0
+
+
+def follower(without: Without, at: Followed) -> Body:
     """Read on from part to part, all the while looking whether the publisher has ended."""
     over = yield load("over", ACQUIRE)
     order = RELAXED if without == "acquire of the generation" else ACQUIRE
     generation = yield load("generation", order)
-    if generation != noted:
+    if generation != at.noted:
         newest = yield load("folder", order)
-        if newest > part:
-            part = newest
-            base = yield load(f"part{part} base")
+        if newest > at.part:
+            base = yield load(f"part{newest} base")
+            if at.part < 0 and without == "counting from the first message":
+                at = at._replace(cursor=base)
+            at = at._replace(part=newest, base=base)
         if without == "noting the generation before looking":
             generation = yield load("generation", order)
-    here = (follower, without, part, base, generation)
+        at = at._replace(noted=generation)
+    part, cursor = at.part, at.cursor
+    if part < 0:
+        return follower, without, at
     end = yield load(f"part{part} next", ACQUIRE)
-    if end < cursor or end < base:
+    if end < cursor or end < at.base:
         raise Wrong(f"next went backwards: part {part}, next {end}, cursor {cursor}")
     if end == cursor:
         if over:
             sent = yield load("sent")
             if cursor < sent:
                 raise Wrong(f"{sent} sent, the reader never gets further than {cursor}")
+            if at.received + at.lost < sent:
+                raise Wrong(f"{at.received} received and {at.lost} lost of {sent}")
             return None
-        return *here, cursor
-    cursor = max(cursor, base, end - (SIZES[part] - 1))
+        return follower, without, at
+    cursor = max(cursor, at.base, end - (SIZES[part] - 1))
+    at = at._replace(lost=at.lost + cursor - at.cursor, cursor=cursor)
     word = yield load(f"part{part} slot{cursor % SIZES[part]}", ACQUIRE)
     if word != cursor + 1:
         if word > cursor + 1 and (yield load(f"part{part} next", ACQUIRE)) - cursor >= SIZES[part]:
-            return *here, cursor
+            return follower, without, at
         raise Wrong(f"a sound ring is taken for damaged: part {part}, message {cursor}: {word}")
-    return *here, cursor + 1
+    return follower, without, at._replace(cursor=cursor + 1, received=at.received + 1)
 
 
-def growth(without: Without = "") -> World:
-    memory = {"over": 0, "generation": 0, "folder": 0, "part1 base": 0, "sent": 0}
+def growth(without: Without = "", late: bool = False) -> World:
+    """A reader follows a ring that grows; ``late``, it has yet to notice that there is one."""
+    memory = {"over": 0, "generation": 0, "folder": 0, "part1 base": 0, "part0 base": 0, "sent": 0}
     for part, slots in enumerate(SIZES):
         memory |= {f"part{part} next": 0}
         memory |= {f"part{part} slot{slot}": 0 for slot in range(slots)}
+    at = Followed(part=-1, noted=-1) if late else Followed()
     return World(
-        [(grower, without), (neighbour, without), (undertaker,), (follower, without, 0, 0, 0, 0)],
+        [(grower, without), (neighbour, without), (undertaker,), (follower, without, at)],
         memory,
         ["lock", "ended"],
         mortal=frozenset({0}),
@@ -322,6 +343,10 @@ PARTS = {
     "waiting for several": Part(
         lambda without="": waiting(without, 2, 1),
         ("full fence of the publisher", "full fence of the sleeper", "looking once more"),
+    ),
+    "growth, noticed late": Part(
+        lambda without="": growth(without, True),
+        ("name after the content", "generation after the name", "counting from the first message"),
     ),
     "growth": Part(
         growth,
