@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from horus.bus import remap
@@ -44,6 +45,7 @@ class Topic:
             name = names.get(name, name)
         self._subscriber = Subscriber(name, type, depth=depth, latch=latch)
         self._publisher: Publisher | None = None
+        self._opening = threading.RLock()  # one publisher, whichever thread sends first
         self.name = self._subscriber.name
         self.type = type
         # Bound to the core itself, so that a call costs no detour. The methods below document them.
@@ -60,12 +62,13 @@ class Topic:
             MessageTooLargeError: it has more than 256 MiB.
             SharedMemoryError: shared memory is full or read-only.
         """
-        if self._publisher is None:
-            if self._subscriber._closed:
-                self._subscriber._dead()
-            # In the folder of its reader, even if the session was changed meanwhile.
-            self._publisher = Publisher(self.name, self.type, _topics=self._subscriber._topics)
-            self.__dict__["send"] = self._publisher.send
+        with self._opening:
+            if self._publisher is None:
+                if self._subscriber._closed:
+                    self._subscriber._dead()
+                # In the folder of its reader, even if the session was changed meanwhile.
+                self._publisher = Publisher(self.name, self.type, _topics=self._subscriber._topics)
+                self.__dict__["send"] = self._publisher.send
         return self._publisher.send(message, stamp_ns)
 
     def recv(self) -> Any:

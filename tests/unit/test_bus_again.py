@@ -1,12 +1,14 @@
 """Dropped messages are filled again: whoever holds one, or a part of it, must not notice."""
 
 import gc
+import threading
+import time
 import weakref
 from typing import Annotated
 
 import pytest
 
-from horus.bus import Topic
+from horus.bus import Publisher, Topic
 from horus.message import Array, Int32, Str, message
 
 
@@ -155,3 +157,25 @@ def test_classes_with_more_than_their_fields_begin_without_it():
             assert not hasattr(got, "extra")
             got.extra = n
             del got
+
+
+def test_threads_that_send_first_at_one_time_share_one_publisher(shm, monkeypatch):
+    ready = threading.Barrier(4)
+    made = []
+
+    def slow(*given, **named):
+        made.append(given)
+        time.sleep(0.05)  # while it opens, the others come
+        return Publisher(*given, **named)
+
+    monkeypatch.setattr("horus.bus.topic.Publisher", slow)
+    with Topic("shared", depth=64) as topic:
+        threads = [
+            threading.Thread(target=lambda k=k: (ready.wait(10), topic.send(k))) for k in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(topic.recv_all()) == [0, 1, 2, 3]
+    assert len(made) == 1
