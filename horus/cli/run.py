@@ -56,6 +56,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--mock", action="store_true", help="simulate every device instead of using real hardware"
     )
     parser.add_argument(
+        "--wire", action="store_true", help="show the traffic of each bus on wire.<bus>"
+    )
+    parser.add_argument(
         "--args",
         type=_words,
         default=(),
@@ -119,6 +122,8 @@ def main(args: argparse.Namespace) -> int:
     from horus.runtime.run import find_job, run
     from horus.runtime.supervisor import Options
 
+    if args.wire:
+        os.environ["HORUS_WIRE"] = "1"  # see horus.hardware.wire
     colour = os.isatty(1) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     options = Options(
         grace=args.grace,

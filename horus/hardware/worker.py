@@ -17,6 +17,7 @@ from horus.hardware.config import BusEntry, DeviceEntry
 from horus.hardware.lastwords import BusAddress
 from horus.hardware.node import DriverNode
 from horus.hardware.processes import parser, say_ready, show_log, tree_and_devices
+from horus.hardware.wire import told
 from horus.scheduler import Scheduler
 
 
@@ -59,10 +60,10 @@ class Buses:
             baudrate = getattr(entry.config, "baudrate", 115_200)
             config = simbuses.bus_config(entry.backend.kind, entry.name, baudrate)
             address = BusAddress(entry.name, "simulated", config)
-            self.handles[entry.name] = BusHandle(entry.name, address.open)
+            self.handles[entry.name] = BusHandle(entry.name, told(entry.name, address.open))
         else:
             self.handles[entry.name] = BusHandle(
-                entry.name, lambda: real_bus(entry), claims=claims_of(entry)
+                entry.name, told(entry.name, lambda: real_bus(entry)), claims=claims_of(entry)
             )
         self.addresses[entry.name] = address
 

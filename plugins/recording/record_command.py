@@ -29,6 +29,7 @@ _EXAMPLES = """\
 examples:
   horus record -o run.mcap                       everything, until Ctrl-C
   horus record imu "*.state" -o run.mcap --duration 60s
+  horus record --bus -o run.mcap                 what goes over I2C, CAN and serial ports too
   horus record --ring 60s -o flight.mcap         the last minute, at the moment of a fault
   horus record --trigger                         let the flight recorder write now
 """
@@ -58,6 +59,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("topics", nargs="*", metavar="TOPIC", help="names or patterns")
     parser.add_argument("-o", "--output", metavar="FILE", help="default: horus-<date>-<time>.mcap")
     parser.add_argument("--exclude", action="append", default=[], metavar="TOPIC", help="not these")
+    parser.add_argument(
+        "--bus", action="store_true", help="what goes over the buses too (needs horus run --wire)"
+    )
     parser.add_argument("--duration", type=seconds, metavar="TIME", help="end after this time")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     parser.add_argument("--compression", choices=("zstd", "lz4", "none"), default="zstd")
@@ -81,8 +85,25 @@ def main(args: argparse.Namespace) -> int:
 
         print(f"asked process {ask_for()} to write")
         return 0
+    _choose_buses(args)
     path = Path(args.output or time.strftime("horus-%Y%m%d-%H%M%S.mcap"))
     return _fly(args, run, path) if args.ring else _record(args, run, path)
+
+
+def _choose_buses(args: argparse.Namespace) -> None:
+    """Leave bus traffic out unless it is asked for, by --bus or by name."""
+    from horus_plugins.recording.recorder import WIRE
+
+    from horus.bus.observer import topic_names
+
+    if args.bus:
+        if not any(name.startswith(WIRE) for name in topic_names()):
+            text = "this run does not show its bus traffic: start it with horus run --wire"
+            raise RecordingError(text, 2)
+        if args.topics:
+            args.topics.append(f"{WIRE}*")
+    elif not any(topic.startswith(WIRE) for topic in args.topics):
+        args.exclude.append(f"{WIRE}*")
 
 
 class _End:

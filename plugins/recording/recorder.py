@@ -25,6 +25,8 @@ CHUNK_BYTES, CHUNK_AGE = 1 << 20, 0.4
 LOOK, SEARCH = 0.004, 0.05
 #: Messages of a topic that publishers are asked to keep for us.
 DEPTH = 64
+#: How the topics of bus traffic begin.
+WIRE = "wire."
 
 
 class Sink(Protocol):
@@ -86,8 +88,10 @@ class Recorder:
             if self.exclude and matches(name, self.exclude):
                 continue
             try:
-                # Of a topic that is new, nothing that was sent so far is missed.
-                self.ends[name] = RawSubscriber(name, depth=DEPTH, history=not first)
+                # Of a topic that is new, nothing that was sent so far is missed, nor of a bus how
+                # its devices were set up.
+                history = not first or name.startswith(WIRE)
+                self.ends[name] = RawSubscriber(name, depth=DEPTH, history=history)
             except (TopicError, OSError) as error:
                 self.troubles.setdefault(name, str(error))
 
