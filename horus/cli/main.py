@@ -48,6 +48,9 @@ COMMANDS = {
         "look at the topics of a running robot, and send on them",
         "horus topic list",
     ),
+    "node": Command(
+        "horus.cli.node", "look at the nodes of a running robot", "horus node info drive"
+    ),
     "log": Command("horus.cli.log", "show what a running robot has printed", "horus log -f"),
     "param": Command(
         "horus.cli.param", "show and change the parameters of running nodes", "horus param list"

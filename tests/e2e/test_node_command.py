@@ -1,0 +1,52 @@
+"""`horus node` beside a run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+DRIVE = """\
+import horus
+
+def tick(node):
+    node.send("odometry", {"x": 1.0})
+    if node.info.tick_count() == 2:
+        node.log_warning("a wheel slips")
+
+horus.run(horus.Node("drive", pubs="odometry", subs="goal", tick=tick, rate=50,
+                     params={"gain": 1.0}))
+"""
+
+
+@pytest.fixture
+def command(horus_command):
+    """Run a `horus` command to its end; return status, output and errors."""
+
+    def to_the_end(*arguments: str) -> tuple[int, str, str]:
+        run = horus_command(*arguments)
+        return run.finish(), run.out, run.err
+
+    return to_the_end
+
+
+def test_nodes_are_listed_and_told_about(horus_run, write, command):
+    write("drive.py", DRIVE)
+    write("bad.py", "raise SystemExit(3)\n")
+    run = horus_run("drive.py", "bad.py")
+    run.wait_for("a wheel slips")
+    run.wait_for(r"Crashed \[bad\]")
+    status, out, _ = command("node", "list")
+    rows = {line.split()[0]: line for line in out.splitlines()}
+    assert status == 1
+    assert "running" in rows["drive"] and "odometry" in rows["drive"] and "goal" in rows["drive"]
+    assert "exit code 3" in rows["bad"]
+    found = json.loads(command("node", "info", "drive", "--json")[1])
+    assert found["rates_hz"]["odometry"] > 5 and found["memory_bytes"] > 1e6
+    assert [param["name"] for param in found["params"]] == ["gain"]
+    assert found["warnings"] == ["WARNING drive: a wheel slips"]
+    out = command("node", "info", "drive")[1]
+    assert "reads: goal" in out and "parameter: gain = 1" in out
+    status, _, err = command("node", "info", "drvie")
+    assert status == 1 and "this run has no node 'drvie' (did you mean 'drive'?)" in err
+    assert command("node", "info", "bad")[0] == 0
