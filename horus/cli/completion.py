@@ -182,7 +182,7 @@ def _drivers() -> list[str]:
 
 #: What is asked of the running robot, by the command and the place of the word.
 _LIVE: dict[tuple[str, int], Callable[[], list[str]]] = {
-    **{(f"topic {a}", 0): _topics for a in ("info", "echo", "hz", "bw", "latency", "pub")},
+    **{(f"topic {a}", 0): _topics for a in ("info", "echo", "hz", "bw", "latency", "plot", "pub")},
     ("node info", 0): _nodes,
     ("call", 0): _devices,
     ("mock", 1): _devices,

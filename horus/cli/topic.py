@@ -24,6 +24,7 @@ ACTIONS = {
         "measure how old messages are on arrival",
         "horus topic latency imu",
     ),
+    "plot": Command("horus.cli.topic_plot", "plot numeric fields", "horus topic plot imu gyro_z"),
     "pub": Command(
         "horus.cli.topic_pub", "send messages", "horus topic pub goal '{x: 1.0, y: 2.0}' --rate 10"
     ),

@@ -73,4 +73,14 @@ def test_bash_completes_a_live_topic(tmp_path: Path):
         )
     first, second = done.stdout.splitlines()
     assert (first, done.stderr) == ("imu/left", "")
-    assert second.split() == ["--help", "bw", "echo", "hz", "info", "latency", "list", "pub"]
+    assert second.split() == [
+        "--help",
+        "bw",
+        "echo",
+        "hz",
+        "info",
+        "latency",
+        "list",
+        "plot",
+        "pub",
+    ]

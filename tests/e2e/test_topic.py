@@ -97,6 +97,14 @@ def test_rates_are_measured(robot, command):
     assert (status, "no messages" in out) == (1, True)
 
 
+def test_fields_are_plotted(robot, command):
+    status, out, _ = command("topic", "plot", "imu", "accel_z", "gyro_z", "--duration", "1")
+    assert status == 0 and re.search(r"^imu accel_z: [-\d.e]+ m/s²$", out, re.M)
+    assert "imu gyro_z:" in out and "┤" in out and "\x1b" not in out
+    status, _, err = command("topic", "plot", "imu", "frame", "--duration", "1")
+    assert status == 2 and "frame is no number" in err
+
+
 def test_what_is_sent_by_hand_arrives(robot, command, horus_command):
     echo = horus_command("topic", "echo", "claw", "--field", "grip")
     echo.wait_for("^2.5 N$")
