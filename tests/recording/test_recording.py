@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -189,17 +188,9 @@ def test_a_recording_replayed_and_recorded_again_is_the_same_stamps_included(
     wanted = contents(first)
 
     again = record("again.mcap")
-    done = threading.Event()
-
-    def record_again() -> None:
-        again.recorder.run(done.is_set)
-
-    thread = threading.Thread(target=record_again)
     replay = Replay(first, (), {}, 1.0)
-    thread.start()
-    replay.run(0.0, None, lambda: False, lambda at: None)
-    done.set()
-    thread.join()
+    again.recorder._search()
+    replay.run(0.0, None, lambda: False, lambda at: again.recorder.look())
     found = contents(again.finish())
     assert again.recorder.lost == {}
     assert {t: [p for p, _ in m] for t, m in found.items()} == {
