@@ -127,6 +127,11 @@ class McapFile:
             raise RecordingError(f"{path} cannot be written: {error.strerror or error}") from None
         self._write(MAGIC + bytes_of(Header("", f"horus {__version__}")))
 
+    @property
+    def count(self) -> int:
+        """Return how many messages are in the file."""
+        return sum(self._counts.values())
+
     def _write(self, data: bytes) -> None:
         """Append bytes, all or nothing."""
         view = memoryview(data)
@@ -201,7 +206,7 @@ class McapFile:
                 channel_count=len(self.channels),
                 channel_message_counts=self._counts,
                 chunk_count=len(self._chunks),
-                message_count=sum(self._counts.values()),
+                message_count=self.count,
                 message_end_time=max(self._times, default=0),
                 message_start_time=min(self._times, default=0),
                 metadata_count=len(self._metadata),

@@ -159,12 +159,17 @@ def _record(args: argparse.Namespace, run: str, path: Path) -> int:
     sink.close()
     try:
         sink.check()
+    except RecordingError as error:
+        status = status or _told(error)
+    try:  # after a full disk too: what did not fit was cut off again, and this may fit
         file.add_metadata("horus.end", _ending(recorder, over.why))
         file.finish()
     except RecordingError as error:
         file.close()
         status = status or _told(error)
-    _tell(recorder, path, file.size, time.monotonic() - began, over.why)
+    took = time.monotonic() - began
+    print(f"{path}: {file.count} messages in {took:.1f} s, {file.size / 1e6:.2f} MB ({over.why})")
+    _tell(recorder, file.count)
     return status
 
 
@@ -243,8 +248,10 @@ def _ending(recorder: Recorder, why: str) -> dict[str, str]:
     return about | {f"trouble {name}": text for name, text in recorder.troubles.items()}
 
 
-def _tell(recorder: Recorder, path: Path, size: int, took: float, why: str) -> None:
-    print(f"{path}: {recorder.count} messages in {took:.1f} s, {size / 1e6:.2f} MB ({why})")
+def _tell(recorder: Recorder, written: int) -> None:
+    """Print what is not in the file, and why."""
+    if recorder.count > written:
+        print(f"  {recorder.count - written} messages were read and could not be written")
     for name, number in sorted(recorder.lost.items()):
         print(f"  {name}: {number} lost, the recorder was too slow for them")
     for name, text in sorted(recorder.troubles.items()):
