@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -133,6 +134,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def main() -> int:
     args = arguments().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing stays behind
     folder = Path(tempfile.mkdtemp(prefix="horus-proof-", dir="/dev/shm"))
     os.environ["HORUS_SHM_DIR"] = str(folder)
     os.environ.pop("HORUS_SESSION_ID", None)
