@@ -12,7 +12,17 @@ import pytest
 
 from horus.bus import Publisher, Subscriber, schemas, session
 from horus.errors import MessageTypeError
-from horus.message import EMPTY, Array, Float32Array, Str, UInt8, VarArray, message, spec_of
+from horus.message import (
+    EMPTY,
+    Array,
+    Float32Array,
+    Str,
+    UInt8,
+    VarArray,
+    declaring,
+    message,
+    spec_of,
+)
 from horus.message.docs import FieldDoc, field_docs
 from horus.message.schema import Schema, SchemaError, schema_of
 from horus.msgs import Imu, LaserScan
@@ -68,7 +78,7 @@ def test_a_type_survives_its_description(cls):
 
 def test_a_class_made_of_a_description_reads_and_writes_the_same_bytes(monkeypatch):
     spec = spec_of(Gripper)
-    monkeypatch.delitem(sys.modules["horus.message"]._specs, spec.hash)
+    monkeypatch.delitem(declaring._specs, spec.hash)
     made = Schema.from_json(schema_of(spec).to_json()).make_class()
     assert made is not Gripper and spec_of(made).hash == spec.hash
     sent = Gripper(0.1, 3.0, "left", 2, (1.0, 0.0, 0.0), (0.5,) * 9, [1.0, 2.0])
@@ -120,8 +130,8 @@ def test_what_is_no_description_is_refused():
 
 @pytest.mark.parametrize("how", ["declared", "undeclared"])
 def test_a_tool_shows_messages_of_a_class_that_only_their_sender_has(how, monkeypatch):
-    known = dict(sys.modules["horus.message"]._specs)
-    monkeypatch.setattr(sys.modules["horus.message"], "_specs", known)
+    known = dict(declaring._specs)
+    monkeypatch.setattr(declaring, "_specs", known)
     with subprocess.Popen(
         [sys.executable, "-c", PUBLISHER, how],
         stdin=subprocess.PIPE,
