@@ -11,6 +11,7 @@ from horus.bus import CORE_NAME, Publisher, Subscriber
 from horus.message import Int64, message
 
 BURST = 64
+ARRAYS = 2  # unread arrays that are kept: what iceoryx2 does, too
 SPIN = 2e-4  # s
 
 
@@ -55,8 +56,8 @@ class Ours(Adapter):
         "horus.run(horus.Node('bare', tick=lambda node: node.request_stop(), rate=100), duration=5)"
     )
 
-    def _both(self, of: type | None = None, **names: Any) -> dict[str, Any]:
-        return {"topic": horus.Topic(self.token, of), **names}
+    def _both(self, of: type | None = None, *, depth: int = 16, **names: Any) -> dict[str, Any]:
+        return {"topic": horus.Topic(self.token, of, depth=depth), **names}
 
     def typed(self) -> Loop:
         """Send and receive a ready message of six doubles."""
@@ -93,9 +94,18 @@ class Ours(Adapter):
         sent = _array()
         return Loop(
             "send(message); got = recv()",
-            self._both(message=sent),
+            self._both(message=sent, depth=ARRAYS),
             "topic.send(message); topic.recv(); send, recv = topic.send, topic.recv",
             lambda got: (got == sent).all(),
+        )
+
+    def array_viewed(self) -> Loop:
+        """Send 1 MB that was written in shared memory, look at it there."""
+        return Loop(
+            "with loan(count, 'i8'): pass\ngot = recv()",
+            self._both(depth=ARRAYS, count=ARRAY_BYTES // 8),
+            "loan, recv = topic.loan, topic.recv",
+            lambda got: got.nbytes == ARRAY_BYTES,
         )
 
     def in_node(self, kind: str, run: Callable[[Loop], None]) -> None:
@@ -120,7 +130,13 @@ class Ours(Adapter):
     def sender(self, kind: str) -> Callable[[int], object]:
         """Return what sends one message that carries the given stamp (ns)."""
         if kind == "view":
-            return super().sender(kind)
+            publisher, count = Publisher(self.token), ARRAY_BYTES // 8
+
+            def send_view(stamp: int) -> None:
+                with publisher.loan(count, "i8") as array:
+                    array[0] = stamp
+
+            return send_view
         send = Publisher(self.token, Stamped if kind == "typed" else None).send
         if kind == "typed":
             sent = Stamped()
@@ -142,9 +158,7 @@ class Ours(Adapter):
 
     def receiver(self, kind: str) -> Callable[[], int | None]:
         """Return what receives one message and returns its stamp, or None when there is none."""
-        if kind == "view":
-            return super().receiver(kind)
-        recv = self._subscriber(kind, 16).recv
+        recv = self._subscriber(kind, ARRAYS if kind in ("array", "view") else 16).recv
 
         def poll_typed() -> int | None:
             got = recv()
@@ -158,7 +172,7 @@ class Ours(Adapter):
             got = recv()
             return None if got is None else int(got[0])
 
-        return {"typed": poll_typed, "mapping": poll_mapping, "array": poll_array}[kind]
+        return {"typed": poll_typed, "mapping": poll_mapping}.get(kind, poll_array)
 
     def flood(self, kind: str) -> Callable[[], object]:
         """Return what sends a burst of messages as fast as it goes."""

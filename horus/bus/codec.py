@@ -44,8 +44,10 @@ def new_pack() -> Callable[[object], bytes]:
     return packer.pack  # type: ignore[no-any-return]
 
 
-def encode(message: object) -> tuple[int, tuple[Any, ...]]:
+def encode(message: object, large: int = sys.maxsize) -> tuple[int, tuple[Any, ...]]:
     """Return ``(kind, parts)``; the parts, one after the other, are the payload.
+
+    An array of ``large`` bytes or more is a frame: its head and itself.
 
     Raises `MessageTypeError` for what cannot be sent, naming its type and the cure.
     """
@@ -56,8 +58,10 @@ def encode(message: object) -> tuple[int, tuple[Any, ...]]:
         )
     numpy = sys.modules.get("numpy")
     if numpy is not None and type(message) is numpy.ndarray:
-        head, data = _array_parts(message)
-        return L.KIND_ARRAY, (head, data)
+        array: Any = message
+        if array.nbytes >= large:
+            return L.KIND_FRAME, (array_head(array.shape, array.dtype), array)
+        return L.KIND_ARRAY, _array_parts(array)
     packer = msgpack.Packer(
         strict_types=True, unicode_errors="surrogatepass", default=partial(_default, type(message))
     )
@@ -116,16 +120,26 @@ def _refusal(value: object, outer: type) -> str:
     return f"{article} {name}{where} cannot be sent. {cure}"
 
 
-def _array_parts(array: Any) -> tuple[bytes, Any]:
-    if array.dtype.kind not in _PLAIN_KINDS:
+def plain_dtype(dtype: Any) -> Any:
+    """Return a dtype if its arrays can be sent; else a `MessageTypeError` that says why not."""
+    if dtype.kind not in _PLAIN_KINDS:
         raise MessageTypeError(
-            f"a numpy array of dtype {array.dtype} cannot be sent: only numbers, bool, fixed-"
+            f"a numpy array of dtype {dtype} cannot be sent: only numbers, bool, fixed-"
             "length text and times can. Convert it with .astype(...), or send its fields one by one"
         )
+    return dtype
+
+
+def array_head(shape: tuple[int, ...], dtype: Any) -> bytes:
+    """Return what stands before the elements of an array, without the zeros that follow it."""
+    text: bytes = plain_dtype(dtype).str.encode()
+    return struct.pack(f"<BB6x{len(shape)}Q", len(text), len(shape), *shape) + text
+
+
+def _array_parts(array: Any) -> tuple[bytes, Any]:
     import numpy
 
-    text = array.dtype.str.encode()
-    head = struct.pack(f"<BB6x{array.ndim}Q", len(text), array.ndim, *array.shape) + text
+    head = array_head(array.shape, array.dtype)
     data = numpy.ascontiguousarray(array)
     if data.size == 0 or data.dtype.itemsize == 0:
         return _padded(head), b""
@@ -139,8 +153,19 @@ def _padded(head: bytes) -> bytes:
 
 def decode_array(payload: bytes | bytearray | memoryview) -> NDArray[Any]:
     """Return the array in a payload, a view of it; a ValueError if the payload is not one."""
-    import numpy
+    shape, dtype, start = _read_head(payload)
+    start += -start % _ARRAY_ALIGN
+    return _elements(payload, shape, dtype, start, len(payload) - start)
 
+
+def frame(head: bytes, length: int, memory: Any, at: int) -> NDArray[Any]:
+    """Return an array that lies in other memory; a ValueError if its head does not fit it."""
+    shape, dtype, _ = _read_head(head)
+    return _elements(memory, shape, dtype, at, length)
+
+
+def _read_head(payload: bytes | bytearray | memoryview) -> tuple[tuple[int, ...], Any, int]:
+    """Return the shape and the dtype of an array, and where its head ends."""
     try:
         text_size, dimensions = struct.unpack_from("<BB", payload)
         if dimensions > _MAX_DIMENSIONS:
@@ -150,13 +175,20 @@ def decode_array(payload: bytes | bytearray | memoryview) -> NDArray[Any]:
         dtype = _plain_dtype(bytes(payload[start : start + text_size]))
     except struct.error as error:
         raise ValueError(f"the array's head is cut short ({error})") from None
-    start += text_size
-    start += -start % _ARRAY_ALIGN
+    return shape, dtype, start + text_size
+
+
+def _elements(
+    memory: Any, shape: tuple[int, ...], dtype: Any, start: int, length: int
+) -> NDArray[Any]:
+    """Return the array whose elements are so many bytes of a memory."""
+    import numpy
+
     count = 1
     for size in shape:
         count *= size
-    if count * dtype.itemsize != max(0, len(payload) - start):
-        raise ValueError(f"shape {shape} of {dtype} does not fit {len(payload) - start} bytes")
+    if count * dtype.itemsize != max(0, length):
+        raise ValueError(f"shape {shape} of {dtype} does not fit {length} bytes")
     if count == 0 or dtype.itemsize == 0:
         if max(shape, default=0) > sys.maxsize // 64:
             raise ValueError(f"shape {shape} is too large")
@@ -164,7 +196,8 @@ def decode_array(payload: bytes | bytearray | memoryview) -> NDArray[Any]:
             nothing: NDArray[Any] = numpy.ndarray(shape, dtype, bytearray())
             return nothing
         return numpy.empty(shape, dtype)
-    return numpy.frombuffer(payload, dtype, count, start).reshape(shape)
+    array: NDArray[Any] = numpy.ndarray(shape, dtype, memory, start)
+    return array
 
 
 def _plain_dtype(text: bytes) -> np.dtype[Any]:
@@ -213,7 +246,9 @@ def decode(kind: int, type_hash: int, payload: bytearray) -> Any:
         if kind == L.KIND_MSGPACK:
             return unpack(bytes(payload))
         if kind == L.KIND_ARRAY:
-            return decode_array(payload)
+            array = decode_array(payload)
+            array.flags.writeable = False  # as those are that lie in shared memory
+            return array
         if kind == L.KIND_STRUCT:
             from horus.message import spec_for_hash
 

@@ -130,15 +130,17 @@ class Control:
         taken = {index for index, *_ in self.entries()}
         for index in range(L.MAX_READERS):
             if index not in taken:
-                pid, start = files.own_stamp()
-                self.memory[L.CONTROL_WAITING + index] = 0
-                _ENTRY.pack_into(
-                    self.memory, L.CONTROL_ENTRIES + index * L.ENTRY_SIZE, pid, serial, start
-                )
+                self.enter(index, serial)
                 if index >= self.half(L.CONTROL_READERS):
                     self.set_half(L.CONTROL_READERS, index + 1)
                 return index
         return None
+
+    def enter(self, index: int, serial: int) -> None:
+        """Make a reader entry this process's; call it with the lock held."""
+        pid, start = files.own_stamp()
+        self.memory[L.CONTROL_WAITING + index] = 0
+        _ENTRY.pack_into(self.memory, L.CONTROL_ENTRIES + index * L.ENTRY_SIZE, pid, serial, start)
 
     def unregister(self, index: int) -> None:
         """Give a reader entry back; call it with the lock held."""

@@ -7,6 +7,7 @@ import contextlib
 import os
 import weakref
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,10 @@ open_ends: weakref.WeakSet[End] = weakref.WeakSet()
 _swept: set[Path] = set()
 
 
-#: Topics left without being tidied, with their folder.
-_untidy: list[tuple[Path, Control]] = []
+#: Topics left without being tidied, with their folder and the reader entry to give back.
+_untidy: list[tuple[Path, Control, int | None]] = []
+#: Closed readers whose arrays still live, likewise.
+_held: list[tuple[Path, Control, int]] = []
 
 
 def close_all() -> None:
@@ -46,7 +49,7 @@ def _after_fork() -> None:
     _swept.clear()
 
 
-atexit.register(close_all)
+atexit.register(lambda: _at_exit())
 os.register_at_fork(after_in_child=_after_fork)
 
 
@@ -119,27 +122,55 @@ class End(ABC):
         return f"{type(self).__name__}({self.name!r}{kind}{', closed' if self._closed else ''})"
 
 
-def leave(topics: Path, control: Control, *, patient: bool) -> None:
+def leave(topics: Path, control: Control, *, patient: bool, entry: int | None = None) -> None:
     """Tidy a topic that this process has left, and its folders when they are empty.
 
-    Without patience, when the lock is taken, it is done at a later moment.
+    ``entry`` is the reader entry that is given back. Without patience, when the lock is taken, it
+    is all done at a later moment.
     """
     if not topics.is_dir():
         control.close()
         return
     try:
         with session.structure_lock(topics, GROW_TIMEOUT if patient else 0.0):
+            if entry is not None:
+                control.unregister(entry)
             if (control.folder / "control").exists():
                 leftovers.tidy(control)
             session.remove_if_empty(topics)
     except SharedMemoryError:
         if not patient:
-            _untidy.append((topics, control))
+            _untidy.append((topics, control, entry))
             return
     control.close()
+
+
+def hold(topics: Path, control: Control, entry: int) -> Callable[[], None]:
+    """Keep the entry of a closed reader, since arrays that it received still live.
+
+    Return what is to be called when the last of them has gone: the topic is left some time later.
+    """
+    held = (topics, control, entry)
+    _held.append(held)
+
+    def forget() -> None:
+        with contextlib.suppress(ValueError):
+            _held.remove(held)
+            _untidy.append(held)
+
+    return forget
+
+
+def _at_exit() -> None:
+    """Leave everything: what looks at shared memory ends with this process."""
+    close_all()
+    while _held:
+        topics, control, entry = _held.pop()
+        leave(topics, control, patient=True, entry=entry)
 
 
 def _tidy_forgotten() -> None:
     """Tidy the topics that the collector closed while the lock was taken."""
     while _untidy:
-        leave(*_untidy.pop(), patient=True)
+        topics, control, entry = _untidy.pop()
+        leave(topics, control, patient=True, entry=entry)

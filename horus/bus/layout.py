@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
 
 CONTROL_MAGIC = b"HORUSTPC"
 CONTROL_SIZE = 8192
@@ -42,10 +42,29 @@ SLOT_ALIGN = 64
 KIND_STRUCT = 1
 KIND_MSGPACK = 2
 KIND_ARRAY = 3
+KIND_FRAME = 4
+
+FRAMES_MAGIC = b"HORUSFRM"
+FRAMES_SLOTS = 16
+FRAMES_PUBLISHER = 24
+FRAMES_CAPACITY = 32
+#: From here on a block for each slot: its sequence word, and one byte for each reader's pin.
+FRAMES_BLOCKS = 4096
+FRAMES_BLOCK = 512
+BLOCK_PINS = 256
+#: The slots of a pool begin at a multiple of this, and so does each of them.
+FRAMES_ALIGN = 4096
+#: Slots of the first pool of a publisher, and of one pool at most.
+MIN_FRAMES = 4
+MAX_FRAMES = 64
 
 #: Largest payload of one message; what is bigger belongs in a file or in pieces.
 MAX_MESSAGE = 256 * 1024 * 1024
 #: A ring of large messages is kept to about this size by having fewer slots.
 RING_BUDGET = 32 * 1024 * 1024
+#: Arrays of so many bytes are frames: they lie in a pool, and readers look at them there.
+FRAME_LEAST = 4096
+#: The pools of a publisher are kept to about this size, by giving up frames that nobody has read.
+FRAME_BUDGET = 64 * 1024 * 1024
 #: How long a closed publisher's ring stays for readers that have not seen it yet.
 LINGER_NS = 2_000_000_000

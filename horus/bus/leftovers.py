@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from horus.bus import files, rings, session, waiting
+from horus.bus import files, frames, rings, session, waiting
 from horus.bus import layout as L
 from horus.bus.control import Control
 from horus.errors import CorruptTopicError
@@ -43,6 +43,9 @@ def tidy(control: Control, *, at_once: bool = False) -> bool:
                 ring.path.unlink()
         else:
             left += 1
+    frames.remove_orphans(
+        control.folder, {ring.publisher for ring in rings.ring_files(control.folder)}
+    )
     if readers or left:
         return False
     shutil.rmtree(control.folder, ignore_errors=True)

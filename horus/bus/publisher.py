@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import itertools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from horus.bus import codec, core, ends, rings, schemas, session, waiting
+from horus.bus import codec, core, ends, loans, rings, schemas, session, waiting
 from horus.bus import layout as L
 from horus.bus.ends import End, leave, open_ends
 from horus.errors import MessageTooLargeError, MessageTypeError, SharedMemoryError
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
     from horus.message import MessageSpec
 
 
@@ -76,6 +78,7 @@ class Publisher(End):
         # the one of the lower id first. By chance, besides, so that no two processes share one.
         self._id = (next(_serials) & 0x7FFFFF) << 40 | secrets.randbits(40) | 1
         self._part = -1
+        self._frames: loans.Frames | None = None
         self._ring: Any = None
         self._shape = (0, 0)
         self._base = 0
@@ -149,12 +152,60 @@ class Publisher(End):
         core.fence()
         self._ringer.wake()
 
-    def _encode(self, message: object) -> tuple[int, tuple[Any, ...]]:
-        """Encode what is no declared message; the core calls this."""
+    def _encode(self, message: object) -> tuple[int, tuple[Any, ...], int]:
+        """Encode what is no declared message; the core calls this.
+
+        What has no parts is lost: readers hold every frame.
+        """
+        if type(message) is loans.Reference:
+            return L.KIND_FRAME, (message.payload,), message.hash
         try:
-            return codec.encode(message)
+            kind, parts = codec.encode(message, large=L.FRAME_LEAST)
+            if kind != L.KIND_FRAME:
+                return kind, parts, 0
+            reference = self._pool().put(*parts)
+            return L.KIND_FRAME, (reference.payload,) if reference else (), 0
         except MessageTypeError as error:
             raise MessageTypeError(f"topic {self.name!r}: {error}") from None
+
+    def _pool(self) -> loans.Frames:
+        """Return this publisher's frames."""
+        if self._closed:
+            self._dead()
+        if self._frames is None:
+            import logging
+
+            warn = logging.getLogger("horus.bus").warning
+            self._frames = loans.Frames(self.name, self._folder, self._id, self._control, warn)
+        return self._frames
+
+    def loan(
+        self,
+        shape: int | Sequence[int],
+        dtype: DTypeLike = "uint8",
+        *,
+        stamp_ns: int | None = None,
+    ) -> loans.Loan:
+        """Return a place in shared memory for an array; the end of ``with`` sends it.
+
+        ``with publisher.loan((480, 640, 3)) as pixels: camera.read_into(pixels)``. It holds what
+        was there before: write all of it.
+
+        Raises:
+            MessageTypeError: a shape that cannot be, or a dtype whose arrays cannot be sent.
+            MessageTooLargeError: it has more than 256 MiB.
+
+        """
+        if self._declared is not None:
+            raise MessageTypeError(
+                f"topic {self.name!r} carries {self._declared.name}: send one, a loan is an array"
+            )
+        return loans.Loan(self._pool(), self.send, shape, dtype, stamp_ns, self.name)
+
+    @property
+    def frames_dropped(self) -> int:
+        """Return how many frames were lost because readers hold all of them."""
+        return self._frames.dropped if self._frames is not None else 0
 
     def _pack_slowly(self, spec: MessageSpec, message: object) -> bytearray:
         """Pack what the C core cannot, or raise the error that says what is wrong with it."""

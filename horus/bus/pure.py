@@ -66,7 +66,7 @@ class Writer:
         self,
         control: mmap,
         spec: MessageSpec | None,
-        encode: Callable[[object], tuple[int, tuple[Any, ...]]],
+        encode: Callable[[object], tuple[int, tuple[Any, ...], int]],
         refuse: Callable[[object], None],
         pack_slowly: Callable[[MessageSpec, object], bytearray],
         grow: Callable[[int], None],
@@ -117,8 +117,10 @@ class Writer:
                     self._last = spec
                 kind, size, type_hash = L.KIND_STRUCT, spec.size, spec.hash
             else:
-                kind, parts = self._encode_any(message)
-                size, type_hash = sum(map(len, parts)), 0
+                kind, parts, type_hash = self._encode_any(message)
+                size = sum(map(len, parts))
+                if not size and kind == L.KIND_FRAME:
+                    return False  # readers hold every frame: it is lost
             while size > self._capacity:
                 self._grow(size)
             if self._halves[_DEPTH] > self._depth:
@@ -164,10 +166,10 @@ class Writer:
             self._patience = _DEPTH_PATIENCE
             self._grow(0)
 
-    def _encode_any(self, message: object) -> tuple[int, tuple[Any, ...]]:
+    def _encode_any(self, message: object) -> tuple[int, tuple[Any, ...], int]:
         if type(message) is dict:
             try:
-                return L.KIND_MSGPACK, (self._pack(message),)
+                return L.KIND_MSGPACK, (self._pack(message),), 0
             except (TypeError, ValueError, OverflowError):
                 pass  # something in it needs the long way
         return self._encode(message)
@@ -291,8 +293,10 @@ class Reader:
             _fence()
             self._rescan()
 
-    def _lose(self, ring: _Ring, count: int) -> None:
-        ring.cursor += count
+    def _lose(self, ring: _Ring, count: int, *, passed: bool = False) -> None:
+        """Count messages as lost; those that the cursor has passed are frames given up."""
+        if not passed:
+            ring.cursor += count
         first = self.dropped == 0
         self.dropped += count
         if first and self._on_drop is not None:
@@ -381,7 +385,10 @@ class Reader:
     def _finish(self, stamp: int, type_hash: int, kind: int, payload: bytearray) -> Any:
         if stamp > self.last_stamp:
             self.last_stamp = stamp
-        if self._spec is not None and (kind != L.KIND_STRUCT or type_hash != self._spec.hash):
+        wanted = self._spec is None or (
+            kind in (L.KIND_STRUCT, L.KIND_FRAME) and type_hash == self._spec.hash
+        )
+        if not wanted:
             self._mismatch(kind, type_hash, payload)
         return self._decode(kind, type_hash, payload)
 
@@ -398,7 +405,10 @@ class Reader:
                 except _Overwritten:
                     continue
                 ring.cursor += 1
-                return self._finish(stamp, type_hash, kind, payload), stamp
+                message = self._finish(stamp, type_hash, kind, payload)
+                if message is not NotImplemented:
+                    return message, stamp
+                self._lose(ring, 1, passed=True)
 
     def recv(self) -> Any:
         """Return the next unread message, or None."""
@@ -448,7 +458,10 @@ class Reader:
                     continue
                 for _, other, other_end in newest:
                     other.cursor = other_end
-                return self._finish(stamp, type_hash, kind, payload)
+                message = self._finish(stamp, type_hash, kind, payload)
+                if message is not NotImplemented:
+                    return message
+                self._lose(ring, 1, passed=True)
 
     def unread(self) -> int:
         """Return how many messages can be received now; consumes and counts nothing."""

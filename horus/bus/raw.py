@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from horus.bus import codec, pure, rings
 from horus.bus import layout as L
-from horus.bus import pure, rings
 from horus.bus.publisher import Publisher
 from horus.bus.schemas import write_schema
 from horus.bus.subscriber import Subscriber
@@ -75,9 +75,23 @@ class RawSubscriber(Subscriber):
         super().__init__(name, depth=depth)
 
     def take(self) -> list[RawMessage]:
-        """Return all unread messages, in order for each publisher; what was lost is counted."""
+        """Return all unread messages, in order for each publisher; what was lost is counted.
+
+        Frames come as arrays: what lies in shared memory is not there for long.
+        """
         assert isinstance(self._reader, _RawReader)
-        return self._reader.take()
+        return [whole for message in self._reader.take() if (whole := self._whole(message))]
+
+    def _whole(self, message: RawMessage) -> RawMessage | None:
+        """Return a message with its frame in it; None if that was overwritten meanwhile."""
+        if message.kind != L.KIND_FRAME:
+            return message
+        array = self._frame(message.payload)
+        if array is NotImplemented:
+            self._reader.dropped += 1
+            return None
+        _, parts = codec.encode(array)
+        return message._replace(kind=L.KIND_ARRAY, payload=b"".join(parts))
 
     @property
     def folder(self) -> Path:
@@ -155,9 +169,9 @@ class RawPublisher(Publisher):
         """Put a payload on the topic; True once it is there."""
         return self.send(self._made(kind, payload), stamp_ns)
 
-    def _encode(self, message: object) -> tuple[int, tuple[Any, ...]]:
+    def _encode(self, message: object) -> tuple[int, tuple[Any, ...], int]:
         assert isinstance(message, _Payload)
-        return message.kind, (message.payload,)
+        return message.kind, (message.payload,), 0
 
     def _describe(self, spec: Any) -> None:
         if self._known is not None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from horus.bus import codec, core, rings, schemas, session, waiting
+from horus.bus import codec, core, ends, frames, pins, rings, schemas, session, waiting
 from horus.bus import layout as L
 from horus.bus.ends import End, leave, open_ends
 from horus.bus.publisher import MAX_DEPTH
@@ -60,6 +60,8 @@ class Subscriber(End):
             self._control = self._open_control()
             self._control.ask_depth(depth)
             self._entry = self._control.register(self._bell.serial)
+            if self._entry is not None:
+                frames.clear_pins(self._folder, self._entry)
             self._begin(depth, on_drop)
             open_ends.add(self)
             self._first_scan(latch)
@@ -68,6 +70,7 @@ class Subscriber(End):
 
     def _begin(self, depth: int, on_drop: Callable[[], object] | None = None) -> None:
         """Make the reader in the core, on the control file that is open."""
+        self._pins = pins.Pins(self._folder)
         self._reader = self._core(
             self._control.memory,
             depth,
@@ -161,12 +164,18 @@ class Subscriber(End):
         for publisher, cursor, number, closed in self._reader.rings():
             if cursor >= number and (closed or publisher not in publishers):
                 self._reader.detach(publisher)
+        self._pins.forget(publishers)
         if trouble:
             raise trouble
 
     def _decode(self, kind: int, type_hash: int, payload: bytearray) -> Any:
-        """Decode what the C core cannot, or say what is wrong with it; the core calls this."""
+        """Decode what the C core cannot, or say what is wrong with it; the core calls this.
+
+        NotImplemented stands for a frame that was overwritten meanwhile: it is counted as lost.
+        """
         try:
+            if kind == L.KIND_FRAME:
+                return self._frame(payload)
             return codec.decode(kind, type_hash, payload)
         except CorruptTopicError as error:
             raise CorruptTopicError(f"topic {self.name!r}: {error}") from None
@@ -179,11 +188,23 @@ class Subscriber(End):
                 f"the module that declares it, and subscribe with Sub({self.name!r}, {name})"
             ) from None
 
+    def _frame(self, payload: bytes | bytearray) -> Any:
+        """Return the array that a message refers to."""
+        try:
+            view = self._pins.view(frames.FrameRef.unpack(payload), self._entry)
+        except ValueError as error:
+            raise CorruptTopicError(
+                f"a damaged message came in and was skipped ({error})"
+            ) from None
+        return NotImplemented if view is None else view
+
     def _mismatch(self, kind: int, type_hash: int, payload: bytearray) -> None:
         """Say that a message of another type came in; the core calls this."""
         assert self._declared is not None
         got = f"an unknown declared type (hash {type_hash:016x})"
-        if kind != L.KIND_STRUCT:
+        if kind == L.KIND_FRAME:
+            got = "an array"
+        elif kind != L.KIND_STRUCT:
             got = type(codec.decode(kind, type_hash, payload)).__name__
         else:
             from horus.message import spec_for_hash
@@ -236,12 +257,13 @@ class Subscriber(End):
         if self._closed:
             self._dead()
         with session.structure_lock(self._topics):
-            if self._entry is not None:
-                self._control.unregister(self._entry)
             if not self._shared:
                 self._bell.close()
             self._bell, self._shared = bell, True
-            self._entry = self._control.register(bell.serial)
+            if self._entry is None:
+                self._entry = self._control.register(bell.serial)
+            else:  # the same entry: frames are pinned by its number
+                self._control.enter(self._entry, bell.serial)
 
     def arm(self) -> bool:
         """Have the bell rung once for what comes next; False: nobody can, look for yourself.
@@ -280,9 +302,10 @@ class Subscriber(End):
         if os.getpid() == self._pid:
             if not self._shared:
                 self._bell.close()
-            if self._entry is not None:
-                self._control.unregister(self._entry)
-        leave(self._topics, self._control, patient=patient)
+            if self._entry is not None and self._pins.alive:
+                self._pins.close(ends.hold(self._topics, self._control, self._entry))
+                return  # arrays that it received still live: its entry stays until they go
+        leave(self._topics, self._control, patient=patient, entry=self._entry)
 
     def _forked(self) -> None:
         """Read on in the child without the parent's entry: it polls where the parent sleeps."""

@@ -12,7 +12,12 @@ from horus.clock import now_ns as monotonic_ns
 from horus.clock import wall_time
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
+
+    from numpy.typing import DTypeLike
+
+    from horus.bus.loans import Loan
 
 
 __all__ = ["Publisher", "Subscriber", "Topic", "monotonic_ns", "wall_time"]
@@ -62,6 +67,31 @@ class Topic:
             MessageTooLargeError: it has more than 256 MiB.
             SharedMemoryError: shared memory is full or read-only.
         """
+        return self._publishing().send(message, stamp_ns)
+
+    def loan(
+        self,
+        shape: int | Sequence[int],
+        dtype: DTypeLike = "uint8",
+        *,
+        stamp_ns: int | None = None,
+    ) -> Loan:
+        """Return a place in shared memory for an array; the end of ``with`` sends it.
+
+        Nothing is copied: readers look at the same memory, and it is not used again while they
+        do. It holds what was there before: write all of it. An exception sends nothing.
+
+        Example:
+            >>> with Topic("image") as topic:
+            ...     with topic.loan((480, 640), "uint8") as pixels:
+            ...         pixels[:] = 255
+            ...     int(topic.recv().max())
+            255
+
+        """
+        return self._publishing().loan(shape, dtype, stamp_ns=stamp_ns)
+
+    def _publishing(self) -> Publisher:
         with self._opening:
             if self._publisher is None:
                 if self._subscriber._closed:
@@ -69,7 +99,7 @@ class Topic:
                 # In the folder of its reader, even if the session was changed meanwhile.
                 self._publisher = Publisher(self.name, self.type, _topics=self._subscriber._topics)
                 self.__dict__["send"] = self._publisher.send
-        return self._publisher.send(message, stamp_ns)
+        return self._publisher
 
     def recv(self) -> Any:
         """Return the next unread message, in order for each publisher, or None."""

@@ -111,6 +111,11 @@ class Ends:
         publisher = self._publishers[topic] = Publisher(name, pub.type)
         return publisher.send
 
+    def publisher(self, topic: str) -> Publisher:
+        """Return the publisher of a declared topic, opened if need be."""
+        self.senders[topic]
+        return self._publishers[topic]
+
     def _undeclared(
         self, topic: str, does: str, option: str, known: Collection[str], others: Collection[str]
     ) -> UndeclaredTopicError:

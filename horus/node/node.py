@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from horus.clock import now_ns, wall_time
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from random import Random
 
     from numpy.random import Generator
+    from numpy.typing import DTypeLike
 
+    from horus.bus.loans import Loan
     from horus.scheduler import Scheduler
 
 __all__ = ["FailurePolicy", "Node"]
@@ -297,6 +299,21 @@ class Node:
             )
         child = self._node_child
         return function(*args, **kwargs) if child is None else child(function, args, kwargs)
+
+    def loan(
+        self,
+        topic: str,
+        shape: int | Sequence[int],
+        dtype: DTypeLike = "uint8",
+        *,
+        stamp_ns: int | None = None,
+    ) -> Loan:
+        """Return a place in shared memory for an array; the end of ``with`` sends it on the topic.
+
+        ``with node.loan("image", (480, 640, 3)) as pixels: camera.read_into(pixels)``; see
+        `horus.Topic.loan`.
+        """
+        return self._node_ends.publisher(topic).loan(shape, dtype, stamp_ns=stamp_ns)
 
     # topics -----------------------------------------------------------------------------------
 

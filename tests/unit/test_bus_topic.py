@@ -137,7 +137,8 @@ def test_arrays_come_out_as_they_went_in_alone_and_inside_a_dict(
             assert got.dtype == array.dtype
             assert got.shape == array.shape
             assert np.array_equal(got, array)
-        alone[...] = array  # it is the receiver's own, and may be changed
+        assert not alone.flags.writeable, "where it lies, others may look at it too"
+        inside[...] = array  # what is inside another message is the receiver's own
 
 
 def test_a_numpy_scalar_keeps_its_type() -> None:
@@ -582,12 +583,15 @@ def test_a_session_id_that_is_a_path_is_refused(monkeypatch: pytest.MonkeyPatch)
         (b"", "is empty"),
         (b"HOR", "is damaged"),
         (b"X" * L.CONTROL_SIZE, "is damaged"),
-        (b"HORUSTPC" + (1).to_bytes(4, "little") + (8192).to_bytes(4, "little"), "is damaged"),
+        (
+            b"HORUSTPC" + L.VERSION.to_bytes(4, "little") + (8192).to_bytes(4, "little"),
+            "is damaged",
+        ),
         (
             (b"HORUSTPC" + (99).to_bytes(4, "little") + (8192).to_bytes(4, "little")).ljust(
                 8192, b"\0"
             ),
-            "layout version 99, this HORUS speaks 1",
+            f"layout version 99, this HORUS speaks {L.VERSION}",
         ),
     ],
     ids=["empty", "short", "garbage", "truncated", "version"],

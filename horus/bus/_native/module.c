@@ -53,7 +53,7 @@ static int module_exec(PyObject *self) {
         {"SLOT_HASH", SLOT_HASH},           {"SLOT_LENGTH", SLOT_LENGTH},
         {"SLOT_KIND", SLOT_KIND},           {"SLOT_HEADER", SLOT_HEADER},
         {"KIND_STRUCT", KIND_STRUCT},       {"KIND_MSGPACK", KIND_MSGPACK},
-        {"KIND_ARRAY", KIND_ARRAY},
+        {"KIND_ARRAY", KIND_ARRAY},           {"KIND_FRAME", KIND_FRAME},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (PyModule_AddIntConstant(self, numbers[i].name, numbers[i].value) < 0)

@@ -395,7 +395,7 @@ static PyObject *decode_struct(Reader *self, uint64_t hash, const char *data, ui
 
 /* Turn a whole copy of a payload into the message. */
 static PyObject *decode_message(Reader *self, uint32_t kind, uint64_t hash, const char *copy, uint32_t length, PyObject *array) {
-    if (self->declared && (kind != KIND_STRUCT || hash != ((Layout *)self->declared)->hash))
+    if (self->declared && ((kind != KIND_STRUCT && kind != KIND_FRAME) || hash != ((Layout *)self->declared)->hash))
         return decode_slowly(self->mismatch, kind, hash, copy, length);
     if (kind == KIND_STRUCT)
         return decode_struct(self, hash, copy, length);

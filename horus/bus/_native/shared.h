@@ -41,6 +41,7 @@
 #define KIND_STRUCT 1
 #define KIND_MSGPACK 2
 #define KIND_ARRAY 3
+#define KIND_FRAME 4
 
 #define ON_STACK 2048 /* messages up to this size are copied to the stack before they are decoded */
 #define MAX_PARTS 4

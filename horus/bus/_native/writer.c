@@ -236,12 +236,15 @@ static PyObject *send_encoded(Writer *self, PyObject *message, uint64_t stamp) {
         return NULL;
     PyObject *parts, *result = NULL;
     unsigned int kind;
-    if (PyArg_ParseTuple(encoded, "IO!", &kind, &PyTuple_Type, &parts)) {
+    unsigned long long hash = 0;
+    if (PyArg_ParseTuple(encoded, "IO!|K", &kind, &PyTuple_Type, &parts, &hash)) {
         Py_ssize_t count = PyTuple_GET_SIZE(parts);
-        if (count > MAX_PARTS)
+        if (count == 0) /* readers hold every frame: it is lost */
+            result = Py_NewRef(Py_False);
+        else if (count > MAX_PARTS)
             PyErr_SetString(PyExc_ValueError, "too many parts");
         else
-            result = send_parts(self, &PyTuple_GET_ITEM(parts, 0), count, kind, 0, stamp);
+            result = send_parts(self, &PyTuple_GET_ITEM(parts, 0), count, kind, hash, stamp);
     }
     Py_DECREF(encoded);
     return result;

@@ -1,0 +1,115 @@
+"""The frames that one reader looks at: arrays on the publisher's memory, pinned while they live."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from horus.bus import codec, core, frames
+from horus.bus.frames import FrameRef, OpenPool
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Pins"]
+
+
+class Pins:
+    """What one reader has pinned.
+
+    A view is read-only. While it, or an array made of it, lives, its slot is not written again,
+    also after the reader was closed; `close` is told what to call when the last view goes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pools: dict[tuple[int, int], OpenPool] = {}
+        self._views: dict[int, weakref.ref[Any]] = {}
+        self._count = 0
+        self._freed: Callable[[], object] | None = None
+
+    def view(self, ref: FrameRef, reader: int | None) -> NDArray[Any] | None:
+        """Return a frame as an array; None when it was overwritten meanwhile.
+
+        Without an entry (``reader`` is None) it is a copy.
+        """
+        pool = self._pool(ref, pins=reader is not None)
+        if pool is None:
+            return None
+        if ref.slot >= pool.slots or ref.length > pool.capacity:
+            raise ValueError("the reference to a frame does not fit its pool")
+        if reader is None:
+            return self._copied(pool, ref)
+        whole = 2 * ref.serial + 2
+        pool.pin(ref.slot, reader, 1)
+        core.fence()
+        try:
+            if pool.word(ref.slot) != whole:
+                pool.pin(ref.slot, reader, 0)
+                return None
+            at = pool.first + ref.slot * pool.capacity
+            array = codec.frame(ref.head, ref.length, pool.frames, at)
+        except BaseException:
+            pool.pin(ref.slot, reader, 0)
+            raise
+        self._keep(array, pool, ref.slot, reader)
+        return array
+
+    def _keep(self, array: NDArray[Any], pool: OpenPool, slot: int, reader: int) -> None:
+        """Clear the pin when the array has gone, wherever and whenever that is."""
+        views, pid = self._views, os.getpid()
+
+        def gone(_: object, key: int = id(array)) -> None:
+            if os.getpid() != pid:
+                return  # in a child, which has only a copy of what its parent has pinned
+            pool.pin(slot, reader, 0)
+            views.pop(key, None)
+            if self._freed is not None and not views:
+                self._freed()
+
+        views[id(array)] = weakref.ref(array, gone)
+
+    def _copied(self, pool: OpenPool, ref: FrameRef) -> NDArray[Any] | None:
+        whole = 2 * ref.serial + 2
+        core.fence()
+        if pool.word(ref.slot) != whole:
+            return None
+        at = pool.first + ref.slot * pool.capacity
+        copy: NDArray[Any] = codec.frame(ref.head, ref.length, pool.frames, at).copy()
+        core.fence()
+        if pool.word(ref.slot) != whole:
+            return None
+        copy.flags.writeable = False
+        return copy
+
+    def _pool(self, ref: FrameRef, *, pins: bool) -> OpenPool | None:
+        key = (ref.publisher, ref.part)
+        pool = self._pools.get(key)
+        if pool is None:
+            path = frames.pool_path(self._folder, *key)
+            try:
+                pool = OpenPool(path, ref.publisher, pins=pins)
+            except FileNotFoundError:
+                return None  # given up by its publisher, with what was in it
+            self._pools[key] = pool
+        return pool
+
+    def forget(self, publishers: set[int]) -> None:
+        """Let go of the pools of publishers that are not there any more; views keep theirs."""
+        for key in [key for key in self._pools if key[0] not in publishers]:
+            del self._pools[key]
+
+    @property
+    def alive(self) -> bool:
+        """Return whether an array that was received still lives."""
+        return bool(self._views)
+
+    def close(self, freed: Callable[[], object]) -> None:
+        """Let go of the pools; ``freed`` is called when the last array has gone."""
+        self._pools.clear()
+        self._freed = freed
+        if not self._views:  # it went just now
+            freed()

@@ -1,0 +1,433 @@
+"""Arrays in shared memory: lent to be written, looked at where they lie, unchanged meanwhile."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import horus
+from horus.bus import Publisher, Subscriber, Topic, codec, leftovers
+from horus.bus import layout as L
+from horus.bus.frames import FrameRef, pool_files
+from horus.errors import CorruptTopicError, MessageTooLargeError, MessageTypeError, TopicError
+
+SHAPE = (100, 100)
+
+
+def frames_of(shm: Path, topic: str = "image") -> list[Path]:
+    return [pool.path for pool in pool_files(shm / "topics" / topic)]
+
+
+def pins(shm: Path, topic: str = "image") -> int:
+    """Return how many pins are set in the pools of a topic."""
+    count = 0
+    for path in frames_of(shm, topic):
+        data = path.read_bytes()
+        slots = int.from_bytes(data[L.FRAMES_SLOTS : L.FRAMES_SLOTS + 4], "little")
+        for slot in range(slots):
+            start = L.FRAMES_BLOCKS + slot * L.FRAMES_BLOCK + L.BLOCK_PINS
+            count += sum(data[start : start + L.MAX_READERS])
+    return count
+
+
+def lend(topic: Topic, value: int, shape: tuple[int, ...] = SHAPE) -> None:
+    with topic.loan(shape) as array:
+        array[:] = value
+
+
+# lending
+
+
+def test_what_is_written_into_a_loan_is_received():
+    with Topic("image") as topic:
+        with topic.loan((3, 4, 1000), "float32") as array:
+            array[:] = np.arange(12000).reshape(3, 4, 1000)
+        got = topic.recv()
+        assert got.dtype == np.float32
+        assert np.array_equal(got, np.arange(12000).reshape(3, 4, 1000))
+
+
+def test_small_and_empty_arrays_can_be_lent_too():
+    with Topic("image") as topic:
+        for shape in ((), (1,), (0, 5), 7):
+            with topic.loan(shape, "int16") as array:
+                array[...] = 3
+            got = topic.recv()
+            assert got.shape == ((shape,) if isinstance(shape, int) else shape)
+            assert (got == 3).all()
+
+
+def test_an_exception_sends_nothing_and_gives_the_place_back():
+    with Topic("image") as topic:
+        for _ in range(100):
+            with pytest.raises(KeyError), topic.loan(SHAPE):
+                raise KeyError
+        assert topic.recv() is None
+        lend(topic, 1)
+        assert topic.recv().max() == 1
+        assert len(topic._publisher._frames._pools) == 1
+
+
+def test_several_loans_at_once_are_several_places():
+    with Topic("image") as topic:
+        with topic.loan(SHAPE) as one, topic.loan(SHAPE) as two:
+            one[:], two[:] = 1, 2
+        assert [int(a.max()) for a in topic.recv_all()] == [2, 1]  # sent as the blocks end
+
+
+def test_a_loan_that_is_never_left_gives_its_place_back_when_it_goes():
+    with Topic("image") as topic:
+        for _ in range(50):
+            loan = topic.loan(SHAPE)
+            loan.__enter__()
+            del loan
+        assert len(topic._publisher._frames._pools) == 1
+        assert topic.recv() is None
+
+
+def test_a_loan_is_used_once_and_cannot_be_written_afterwards():
+    with Topic("image") as topic:
+        loan = topic.loan(SHAPE)
+        with loan as array:
+            array[:] = 1
+        assert loan.sent
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 2
+        with pytest.raises(TopicError, match="a loan is used once"):
+            loan.__enter__()
+
+
+def test_a_loan_carries_the_moment_of_sampling():
+    from horus.clock import now_ns
+
+    with Topic("image") as topic:
+        moment = now_ns() - 1_000_000
+        with topic.loan(SHAPE, stamp_ns=moment):
+            pass
+        assert topic._subscriber.recv_stamped()[1] == moment
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "text"),
+    [
+        ((2, -1), "uint8", "negative"),
+        ("ab", "uint8", "loan\\('ab'"),
+        ((2.5,), "O", "dtype object cannot be sent"),
+        ((2,), "no_such", "no_such"),
+        ((2,), [("x", "f4")], "cannot be sent"),
+        (None, "uint8", "loan\\(None"),
+    ],
+)
+def test_what_cannot_be_lent_is_refused_by_name(shape, dtype, text):
+    with Topic("image") as topic, pytest.raises(MessageTypeError, match=text):
+        topic.loan(shape, dtype)
+
+
+def test_a_loan_that_is_too_large_is_refused():
+    with Topic("image") as topic, pytest.raises(MessageTooLargeError, match="too large"):
+        topic.loan((L.MAX_MESSAGE + 1,)).__enter__()
+
+
+def test_a_closed_topic_and_one_of_a_declared_type_lend_nothing():
+    @horus.message
+    class Lent:
+        x: float = 0.0
+
+    topic = Topic("image")
+    topic.send(1)
+    topic.close()
+    with pytest.raises(TopicError, match="closed"):
+        topic.loan(SHAPE)
+    with Topic("lent", Lent) as declared, pytest.raises(MessageTypeError, match="carries Lent"):
+        declared.loan(SHAPE)
+
+
+def test_a_node_lends_on_topics_that_it_declares():
+    seen = []
+    camera = horus.Node("camera", pubs="image", tick=lambda n: snap(n), rate=100)
+    viewer = horus.Node(
+        "viewer", subs="image", on="image", tick=lambda n: seen.append(n.get_latest("image"))
+    )
+
+    def snap(node: horus.Node) -> None:
+        with node.loan("image", SHAPE) as pixels:
+            pixels[:] = node.info.tick_count()
+
+    horus.Scheduler(clock=horus.SimClock()).add(camera, viewer).run(0.05)
+    assert [int(image.max()) for image in seen] == [0, 1, 2, 3, 4]
+    with pytest.raises(KeyError, match="imagge"):
+        camera.loan("imagge", SHAPE)
+
+
+# looking
+
+
+def test_a_received_array_is_a_read_only_look_at_shared_memory(shm):
+    with Topic("image") as topic:
+        topic.send(np.full(SHAPE, 9.0))
+        got = topic.recv()
+        assert not got.flags.writeable
+        assert not got.flags.owndata
+        with pytest.raises(ValueError, match="cannot set WRITEABLE"):
+            got.flags.writeable = True
+        assert pins(shm) == 1
+        part = got[3:5]
+        del got
+        gc.collect()
+        assert pins(shm) == 1, "what was made of it looks at the same memory"
+        assert part.max() == 9.0
+        del part
+        gc.collect()
+        assert pins(shm) == 0
+
+
+def test_what_is_looked_at_never_changes_however_fast_others_come():
+    kept = {}
+    with Topic("image", depth=4) as topic:
+        for number in range(1, 500):
+            lend(topic, number % 251)
+            got = topic.recv()
+            if number % 50 == 0:
+                kept[number] = got
+            for n, image in kept.items():
+                assert image.min() == image.max() == n % 251
+        assert topic._publisher.frames_dropped == 0
+
+
+def test_arrays_of_any_layout_come_out_as_they_went_in():
+    base = np.arange(40000, dtype=">i4").reshape(200, 200)
+    for array in (base, base.T, base[::2, ::-1], np.asfortranarray(base), base > 7):
+        with Topic("image") as topic:
+            topic.send(array)
+            got = topic.recv()
+            assert got.dtype == array.dtype
+            assert np.array_equal(got, array)
+
+
+def test_frames_that_nobody_reads_are_lost_and_counted_like_other_messages():
+    with Topic("image", depth=3) as topic:
+        for number in range(10):
+            lend(topic, number)
+        assert [int(a.max()) for a in topic.recv_all()] == [7, 8, 9]
+        assert topic.dropped == 7
+
+
+def test_when_readers_hold_every_place_the_sender_goes_on_and_counts(monkeypatch, caplog):
+    monkeypatch.setattr(L, "FRAME_BUDGET", 8 * 4096 * 3)
+    kept = []
+    with Topic("image") as topic:
+        while topic._publisher is None or not topic._publisher.frames_dropped:
+            sent = topic.send(np.zeros(SHAPE, np.uint8))
+            kept.append(topic.recv())
+            assert len(kept) < 50
+        assert sent is False
+        assert kept.pop() is None
+        assert "readers hold all" in caplog.text
+        loan = topic.loan(SHAPE)
+        with loan as array:
+            array[:] = 1
+        assert not loan.sent
+        kept.clear()
+        gc.collect()
+        assert topic.send(np.ones(SHAPE, np.uint8))
+        assert topic.recv().max() == 1
+
+
+def test_frames_of_growing_size_leave_no_trail(shm):
+    with Topic("image", depth=1) as topic:
+        for size in range(5000, 100_000, 5000):
+            topic.send(np.full(size, 7, np.uint8))
+            assert topic.recv().size == size
+        assert len(frames_of(shm)) <= 3
+
+
+def test_latest_latch_and_all_see_frames():
+    with closing(Publisher("image")) as publisher, closing(Subscriber("image")) as early:
+        for number in range(5):
+            publisher.send(np.full(SHAPE, number, np.uint8))
+        with closing(Subscriber("image", latch=True)) as late:
+            assert late.recv().max() == 4
+        assert early.latest().max() == 4
+        assert early.recv() is None
+
+
+def test_a_view_outlives_its_reader_and_its_topic(shm):
+    topic = Topic("image")
+    topic.send(np.full(SHAPE, 5, np.uint8))
+    got = topic.recv()
+    subscriber = topic._subscriber
+    subscriber.close()
+    with closing(Subscriber("image")):  # a new reader does not get the entry that pins it
+        for _ in range(50):
+            topic._publisher.send(np.zeros(SHAPE, np.uint8))
+        assert got.min() == got.max() == 5
+    topic.close()
+    assert got.min() == 5
+    del got
+    gc.collect()
+    Topic("other").close()  # the next use of the bus tidies
+    assert not (shm / "topics" / "image").exists()
+
+
+def test_pools_go_with_their_publisher(shm):
+    with closing(Subscriber("image")):
+        publisher = Publisher("image")
+        publisher.send(np.zeros(SHAPE))
+        assert frames_of(shm)
+        publisher.close()
+    assert frames_of(shm) == []
+
+
+# other processes
+
+READER = """
+import sys, numpy as np
+from contextlib import closing
+from horus.bus import Subscriber
+with closing(Subscriber("image", depth=1)) as reader:
+    print("ready", flush=True)
+    held = []
+    while len(held) < int(sys.argv[1]):
+        if reader.wait(30):
+            held.append(reader.recv())
+    print("held", flush=True)
+    sys.stdin.readline()
+    print(all(h.min() == h.max() for h in held), flush=True)
+"""
+
+
+def start_reader(count: int, core: str = "") -> subprocess.Popen[str]:
+    reader = subprocess.Popen(
+        [sys.executable, "-c", READER, str(count)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **({"HORUS_CORE": core} if core else {})},
+    )
+    assert reader.stdout is not None
+    assert reader.stdout.readline() == "ready\n"
+    return reader
+
+
+def said(reader: subprocess.Popen[str], publisher: Publisher, text: str) -> None:
+    """Send until the reader has said something."""
+    import select
+
+    assert reader.stdout is not None
+    number = 0
+    while not select.select([reader.stdout], [], [], 0.0)[0]:
+        number += 1
+        with publisher.loan(SHAPE) as pixels:
+            pixels[:] = number % 251
+        assert number < 1_000_000
+    assert reader.stdout.readline() == text
+
+
+@pytest.mark.parametrize("core", ["pure", ""])
+def test_what_another_process_holds_stays_as_it_was(core, shm):
+    with closing(Publisher("image")) as publisher:
+        reader = start_reader(3, core)
+        said(reader, publisher, "held\n")
+        for number in range(300):
+            with publisher.loan(SHAPE) as pixels:
+                pixels[: SHAPE[0] // 2] = number % 251
+                pixels[SHAPE[0] // 2 :] = number % 251
+        out, _ = reader.communicate("go\n", timeout=60)
+        assert out == "True\n"
+
+
+def test_the_pins_of_a_killed_reader_are_taken_back(monkeypatch, shm):
+    monkeypatch.setattr(L, "FRAME_BUDGET", 4 * 4096 * 3)
+    with closing(Publisher("image")) as publisher:
+        reader = start_reader(4)
+        said(reader, publisher, "held\n")
+        assert not publisher.send(np.zeros(SHAPE, np.uint8)), "all places are held"
+        reader.send_signal(signal.SIGKILL)
+        reader.wait(30)
+        assert publisher.send(np.zeros(SHAPE, np.uint8))
+        assert pins(shm) == 0
+        reader.stdin.close()
+        reader.stdout.close()
+
+
+def test_a_child_by_fork_does_not_release_what_its_parent_looks_at(shm):
+    with Topic("image") as topic:
+        topic.send(np.full(SHAPE, 3, np.uint8))
+        got = topic.recv()
+        pid = os.fork()
+        if not pid:
+            del got
+            gc.collect()
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert pins(shm) == 1
+        assert got.max() == 3
+
+
+def test_views_at_the_end_of_a_process_leave_nothing(shm):
+    code = (
+        "import numpy as np\nfrom horus import Topic\n"
+        "topic = Topic('image')\ntopic.send(np.ones(10000))\nkept = topic.recv()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert not (shm / "topics").exists()
+
+
+# damage
+
+
+def test_a_damaged_pool_and_a_damaged_reference_are_named(shm):
+    with Topic("image") as topic:
+        topic.send(np.zeros(SHAPE))
+        (path,) = frames_of(shm)
+        with path.open("r+b") as file:
+            file.write(b"X")
+        with pytest.raises(CorruptTopicError, match="pool .* is damaged"):
+            topic.recv()
+    for payload in (b"", b"\0" * 10, FrameRef(1, 2, 3, 4, 5, b"head").pack()[:-1]):
+        with pytest.raises(ValueError, match="reference"):
+            FrameRef.unpack(payload)
+
+
+def test_a_reference_beyond_its_pool_is_refused():
+    with Topic("image") as topic:
+        topic.send(np.zeros(SHAPE))
+        pool, subscriber = topic._publisher._pool(), topic._subscriber
+        array = np.ones(SHAPE, np.uint8)
+        ref = FrameRef.unpack(pool.put(codec.array_head(SHAPE, array.dtype), array).payload)
+        for wrong in ({"slot": 99}, {"length": 2**40}, {"length": 3}, {"head": b"\xff" * 8}):
+            bad = FrameRef(**{**vars(ref), **wrong})
+            with pytest.raises(ValueError, match=r"fit|short|dimensions"):
+                subscriber._pins.view(bad, subscriber._entry)
+        assert subscriber._pins.view(ref, subscriber._entry).min() == 1
+        old = FrameRef(**{**vars(ref), "serial": ref.serial - 1})
+        assert subscriber._pins.view(old, subscriber._entry) is None, "another frame is there now"
+
+
+def test_a_reader_without_an_entry_gets_a_copy(shm):
+    with Topic("image") as topic:
+        topic._subscriber._entry = None
+        topic.send(np.full(SHAPE, 4, np.uint8))
+        got = topic.recv()
+        assert got.max() == 4
+        assert got.flags.owndata
+        assert pins(shm) == 0
+
+
+def test_clean_takes_the_pools_of_the_dead(shm):
+    code = (
+        "import os, numpy as np\nfrom horus.bus import Publisher\n"
+        "Publisher('image').send(np.ones(10000))\nos.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    assert frames_of(shm)
+    leftovers.clean(at_once=True)
+    assert not (shm / "topics" / "image").exists()
