@@ -220,6 +220,21 @@ def test_frames_that_nobody_reads_are_lost_and_counted_like_other_messages():
         assert topic.dropped == 7
 
 
+def test_a_frame_that_has_given_way_is_lost_and_the_next_one_comes(monkeypatch):
+    monkeypatch.setattr(L, "FRAME_BUDGET", 4 * 4096 * 3)
+    with Topic("image", depth=8) as topic:
+        for number in range(8):  # more than there are places: the oldest give way
+            lend(topic, number)
+        seen = [int(a.max()) for a in topic.recv_all()]
+        assert seen == list(range(8))[-len(seen) :]
+        assert 0 < len(seen) < 8
+        assert topic.dropped == 8 - len(seen)
+        for number in range(8):
+            lend(topic, number)
+        assert topic.latest().max() == 7
+        assert topic.recv() is None
+
+
 def test_when_readers_hold_every_place_the_sender_goes_on_and_counts(monkeypatch, caplog):
     monkeypatch.setattr(L, "FRAME_BUDGET", 8 * 4096 * 3)
     kept = []

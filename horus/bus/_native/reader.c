@@ -440,6 +440,11 @@ static Outcome take(Reader *self, Ring *ring, uint64_t number, bool newest, PyOb
             result = FAILED;
         else
             result = (*message = decode_message(self, kind, head.hash, copy, length, array)) ? FOUND : FAILED;
+        if (result == FOUND && *message == Py_NotImplemented) { /* a frame that was overwritten meanwhile */
+            Py_CLEAR(*message);
+            self->dropped++;
+            result = !self->told && tell_drop(self) < 0 ? FAILED : OVERWRITTEN;
+        }
     }
     Py_XDECREF(array);
     if (!array && copy != small)
