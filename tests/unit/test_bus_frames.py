@@ -311,8 +311,8 @@ with closing(Subscriber("image", depth=1)) as reader:
     print("ready", flush=True)
     held = []
     while len(held) < int(sys.argv[1]):
-        if reader.wait(30):
-            held.append(reader.recv())
+        if reader.wait(30) and (got := reader.recv()) is not None:
+            held.append(got)
     print("held", flush=True)
     sys.stdin.readline()
     print(all(h.min() == h.max() for h in held), flush=True)
