@@ -6,10 +6,11 @@ dimensions), 3 an int that does not fit 64 bits (two's complement, little-endian
 
 from __future__ import annotations
 
+import math
 import struct
 import sys
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -130,6 +131,7 @@ def plain_dtype(dtype: Any) -> Any:
     return dtype
 
 
+@lru_cache(maxsize=256)
 def array_head(shape: tuple[int, ...], dtype: Any) -> bytes:
     """Return what stands before the elements of an array, without the zeros that follow it."""
     text: bytes = plain_dtype(dtype).str.encode()
@@ -160,8 +162,20 @@ def decode_array(payload: bytes | bytearray | memoryview) -> NDArray[Any]:
 
 def frame(head: bytes, length: int, memory: Any, at: int) -> NDArray[Any]:
     """Return an array that lies in other memory; a ValueError if its head does not fit it."""
+    shape, dtype, size = _frame_head(head)
+    if size != length:
+        raise ValueError(f"shape {shape} of {dtype} does not fit {length} bytes")
+    import numpy
+
+    array: NDArray[Any] = numpy.ndarray(shape, dtype, memory, at)
+    return array
+
+
+@lru_cache(maxsize=256)
+def _frame_head(head: bytes) -> tuple[tuple[int, ...], Any, int]:
+    """Return the shape and the dtype of an array, and its size in bytes."""
     shape, dtype, _ = _read_head(head)
-    return _elements(memory, shape, dtype, at, length)
+    return shape, dtype, math.prod(shape) * dtype.itemsize
 
 
 def _read_head(payload: bytes | bytearray | memoryview) -> tuple[tuple[int, ...], Any, int]:

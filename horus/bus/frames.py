@@ -9,6 +9,7 @@ import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from horus.bus import files
 from horus.bus import layout as L
@@ -22,8 +23,7 @@ _REF = struct.Struct("<QQIIQII")
 NO_PINS = bytes(L.MAX_READERS)
 
 
-@dataclass(frozen=True)
-class FrameRef:
+class FrameRef(NamedTuple):
     """What a ring carries of a frame: where it lies, and what it is."""
 
     publisher: int
@@ -47,11 +47,11 @@ class FrameRef:
         if len(payload) < _REF.size:
             raise ValueError("the reference to a frame is cut short")
         publisher, serial, part, slot, length, head, rest = _REF.unpack_from(payload)
-        if _REF.size + head + rest != len(payload):
+        middle = _REF.size + head
+        if middle + rest != len(payload):
             raise ValueError("the reference to a frame has another length than it says")
-        middle, data = _REF.size + head, bytes(payload)
-        ends = (data[_REF.size : middle], data[middle:])
-        return cls(publisher, serial, part, slot, length, *ends)
+        before, after = bytes(payload[_REF.size : middle]), bytes(payload[middle:])
+        return cls(publisher, serial, part, slot, length, before, after)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import mmap
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from operator import index
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -280,7 +281,7 @@ class Loan:
         try:
             self._dtype = codec.plain_dtype(numpy.dtype(dtype))
             sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-            self._shape = tuple(int(numpy.int64(size)) for size in sizes)
+            self._shape = tuple(map(index, sizes))
             if min(self._shape, default=0) < 0:
                 raise ValueError(f"shape {self._shape} has a negative size")
         except (TypeError, ValueError, OverflowError, MessageTypeError) as error:

@@ -419,11 +419,11 @@ def test_a_reference_beyond_its_pool_is_refused():
         array = np.ones(SHAPE, np.uint8)
         ref = FrameRef.unpack(pool.put(codec.array_head(SHAPE, array.dtype), array).payload)
         for wrong in ({"slot": 99}, {"length": 2**40}, {"length": 3}, {"head": b"\xff" * 8}):
-            bad = FrameRef(**{**vars(ref), **wrong})
+            bad = ref._replace(**wrong)
             with pytest.raises(ValueError, match=r"fit|short|dimensions"):
                 subscriber._pins.view(bad, subscriber._entry)
         assert subscriber._pins.view(ref, subscriber._entry).min() == 1
-        old = FrameRef(**{**vars(ref), "serial": ref.serial - 1})
+        old = ref._replace(serial=ref.serial - 1)
         assert subscriber._pins.view(old, subscriber._entry) is None, "another frame is there now"
 
 
