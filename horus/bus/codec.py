@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from horus.message import MessageSpec
+
 EXT_ARRAY = 1
 EXT_SCALAR = 2
 EXT_INT = 3
@@ -251,6 +253,38 @@ unpack: Callable[[bytes], Any] = partial(
 )
 
 
+def spec_with_frame(type_hash: int) -> MessageSpec:
+    """Return the layout of a declared type that has an array.
+
+    One that this process does not know is a `MessageTypeError`, one that has none is damage.
+    """
+    spec = _known(type_hash)
+    if spec.frame is None:
+        raise CorruptTopicError(
+            f"a damaged message came in and was skipped ({spec.name} with an array)"
+        )
+    return spec
+
+
+def framed(spec: MessageSpec, rest: bytes | memoryview, array: Any) -> Any:
+    """Return the declared message of a struct's bytes and its array; a ValueError if damaged."""
+    if len(rest) != spec.size:
+        raise ValueError(f"{spec.name} has {spec.size} bytes, got {len(rest)}")
+    return spec.unpack(rest, array)
+
+
+def _known(type_hash: int) -> MessageSpec:
+    from horus.message import spec_for_hash
+
+    spec = spec_for_hash(type_hash)
+    if spec is None:
+        raise MessageTypeError(
+            "a message of a declared type that this process has not imported came in "
+            f"(hash {type_hash:016x}): import the module that declares it"
+        )
+    return spec
+
+
 def decode(kind: int, type_hash: int, payload: bytearray) -> Any:
     """Decode a payload of any kind; what does not decode is a `CorruptTopicError`.
 
@@ -264,14 +298,7 @@ def decode(kind: int, type_hash: int, payload: bytearray) -> Any:
             array.flags.writeable = False  # as those are that lie in shared memory
             return array
         if kind == L.KIND_STRUCT:
-            from horus.message import spec_for_hash
-
-            spec = spec_for_hash(type_hash)
-            if spec is None:
-                raise MessageTypeError(
-                    "a message of a declared type that this process has not imported came in "
-                    f"(hash {type_hash:016x}): import the module that declares it"
-                )
+            spec = _known(type_hash)
             if len(payload) != spec.size:
                 raise ValueError(f"{spec.name} has {spec.size} bytes, got {len(payload)}")
             return spec.unpack_from(payload, 0)

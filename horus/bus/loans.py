@@ -106,6 +106,7 @@ class Frames:
                 f"topic {self._topic!r}: a frame of {size} bytes is too large, at most "
                 f"{L.MAX_MESSAGE} are taken: send it in pieces"
             )
+        size = max(size, 1)  # an empty array has a place too
         with self._lock:
             if not self._pools or self._pools[-1].capacity < size:
                 self._new_pool(size)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from horus.bus import frames, leftovers, rings
 from horus.bus import layout as L
-from horus.bus import leftovers, rings
 from horus.bus.control import Control
 from horus.errors import CorruptTopicError
 
@@ -23,6 +23,7 @@ class Sent(NamedTuple):
 
     stamp_ns: int
     hash: int
+    #: Bytes of the payload, and of the frame that it refers to.
     size: int
     kind: int
 
@@ -91,9 +92,13 @@ class Probe:
 
     @classmethod
     def _header(cls, memory: Any, info: rings.RingInfo, number: int) -> Sent | None:
-        at = L.RING_HEADER + number % info.slots * info.stride
+        at = begin = L.RING_HEADER + number % info.slots * info.stride
         word, stamp, hash, size, kind = _HEAD.unpack_from(memory, at)
-        if word != 2 * number + 2 or cls._word(memory, at) != word:
+        if kind == L.KIND_FRAME and size <= info.stride - L.SLOT_HEADER:
+            with contextlib.suppress(ValueError):
+                at += L.SLOT_HEADER
+                size += frames.FrameRef.unpack(memory[at : at + size]).length
+        if word != 2 * number + 2 or cls._word(memory, begin) != word:
             return None  # overwritten meanwhile
         return Sent(stamp, hash, size, kind)
 
@@ -126,8 +131,9 @@ def state_of(folder: Path, newest: Sent | None = None) -> TopicState:
 
 
 def _kind(folder: Path, newest: Sent) -> str:
-    if newest.kind != L.KIND_STRUCT:
-        return {L.KIND_MSGPACK: "plain", L.KIND_ARRAY: "array"}.get(newest.kind, "")
+    if not newest.hash:
+        arrays = dict.fromkeys((L.KIND_ARRAY, L.KIND_FRAME), "array")
+        return (arrays | {L.KIND_MSGPACK: "plain"}).get(newest.kind, "")
     from horus.bus import schemas
 
     spec = schemas.learn(folder, newest.hash)

@@ -8,9 +8,9 @@ import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
-from horus.bus import codec, core, ends, loans, rings, schemas, session, waiting
+from horus.bus import codec, core, ends, lending, loans, rings, schemas, session, waiting
 from horus.bus import layout as L
 from horus.bus.ends import End, leave, open_ends
 from horus.errors import MessageTooLargeError, MessageTypeError, SharedMemoryError
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from horus.message import MessageSpec
 
 
+M = TypeVar("M")
+#: The shape of an array; a number is that of one with one dimension.
+Shape = int | Sequence[int]
 #: Room for one message that a publisher without a declared type starts with, in bytes.
 FIRST_CAPACITY = 224
 
@@ -62,7 +65,7 @@ class Publisher(End):
                 self._ringer.wake,
                 self._describe,
             )
-            self._make_ring(FIRST_CAPACITY if self._declared is None else self._declared.size)
+            self._make_ring(_first_capacity(self._declared))
         if self._declared is not None:
             self._describe(self._declared)
         self.send = self._writer.send
@@ -79,6 +82,8 @@ class Publisher(End):
         self._id = (next(_serials) & 0x7FFFFF) << 40 | secrets.randbits(40) | 1
         self._part = -1
         self._frames: loans.Frames | None = None
+        #: What is to be sent of messages whose arrays were lent and filled, by their ids.
+        self._lent: dict[int, loans.Reference] = {}
         self._ring: Any = None
         self._shape = (0, 0)
         self._base = 0
@@ -160,6 +165,9 @@ class Publisher(End):
         if type(message) is loans.Reference:
             return L.KIND_FRAME, (message.payload,), message.hash
         try:
+            spec = getattr(type(message), "__horus_spec__", None)
+            if spec is not None and spec.cls is type(message) and spec.frame is not None:
+                return self._encode_framed(spec, message)
             kind, parts = codec.encode(message, large=L.FRAME_LEAST)
             if kind != L.KIND_FRAME:
                 return kind, parts, 0
@@ -167,6 +175,20 @@ class Publisher(End):
             return L.KIND_FRAME, (reference.payload,) if reference else (), 0
         except MessageTypeError as error:
             raise MessageTypeError(f"topic {self.name!r}: {error}") from None
+
+    def _encode_framed(
+        self, spec: MessageSpec, message: object
+    ) -> tuple[int, tuple[Any, ...], int]:
+        """Encode a declared message with an array, which goes into a slot unless it is in one."""
+        reference = self._lent.get(id(message))
+        if reference is None:
+            from horus.message.values import frame_of
+
+            array = frame_of(spec, message)
+            head = codec.array_head(array.shape, array.dtype)
+            packed = bytes(self._pack(spec, message))
+            reference = self._pool().put(head, array, spec.hash, packed)
+        return L.KIND_FRAME, (reference.payload,) if reference else (), spec.hash
 
     def _pool(self) -> loans.Frames:
         """Return this publisher's frames."""
@@ -179,28 +201,91 @@ class Publisher(End):
             self._frames = loans.Frames(self.name, self._folder, self._id, self._control, warn)
         return self._frames
 
+    @overload
+    def loan(
+        self, /, shape: Shape, dtype: DTypeLike = ..., *, stamp_ns: int | None = ...
+    ) -> loans.Loan: ...
+    @overload
     def loan(
         self,
-        shape: int | Sequence[int],
-        dtype: DTypeLike = "uint8",
+        cls: type[M],
+        shape: Shape,
+        dtype: DTypeLike = ...,
+        /,
         *,
-        stamp_ns: int | None = None,
-    ) -> loans.Loan:
+        stamp_ns: int | None = ...,
+        **fields: Any,
+    ) -> lending.MessageLoan[M]: ...
+    def loan(self, /, *args: Any, **more: Any) -> Any:
         """Return a place in shared memory for an array; the end of ``with`` sends it.
 
         ``with publisher.loan((480, 640, 3)) as pixels: camera.read_into(pixels)``. It holds what
         was there before: write all of it.
 
+        With a message class that has an array, a message whose array lies there, of the other
+        fields given: ``publisher.loan(Image, (480, 640, 3), encoding="rgb8")``. Without a
+        dtype it is what the class's ``element_of(fields)`` says, or uint8.
+
         Raises:
-            MessageTypeError: a shape that cannot be, or a dtype whose arrays cannot be sent.
+            MessageTypeError: a shape that cannot be, or a dtype whose arrays cannot be sent; or
+                the topic carries something else, or a field does not fit.
             MessageTooLargeError: it has more than 256 MiB.
 
         """
+        if args and isinstance(args[0], type):
+            return self._lend_message(*args, **more)
+        return self._lend_array(*args, **more)
+
+    def _lend_array(
+        self, shape: Shape, dtype: DTypeLike = "uint8", *, stamp_ns: int | None = None
+    ) -> loans.Loan:
         if self._declared is not None:
-            raise MessageTypeError(
-                f"topic {self.name!r} carries {self._declared.name}: send one, a loan is an array"
-            )
+            name = self._declared.name
+            cure = f"send one, a loan is an array (or loan({name}, shape), if it has an array)"
+            raise MessageTypeError(f"topic {self.name!r} carries {name}: {cure}")
         return loans.Loan(self._pool(), self.send, shape, dtype, stamp_ns, self.name)
+
+    def _lend_message(
+        self,
+        cls: type,
+        shape: Shape,
+        dtype: DTypeLike | None = None,
+        /,
+        *,
+        stamp_ns: int | None = None,
+        **fields: Any,
+    ) -> lending.MessageLoan[Any]:
+        spec = getattr(cls, "__horus_spec__", None)
+        if spec is None or spec.cls is not cls or spec.frame is None:
+            raise MessageTypeError(
+                f"topic {self.name!r}: loan({cls.__name__}): lent are arrays, and messages with "
+                "an array, such as horus.msgs.Image"
+            )
+        if self._declared is not None and self._declared is not spec:
+            raise MessageTypeError(
+                f"topic {self.name!r} carries {self._declared.name}: loan({cls.__name__}) is "
+                "another type"
+            )
+        if dtype is None:
+            of = getattr(cls, "element_of", None)
+            dtype = "uint8" if of is None else of(fields)
+
+        def lend(send: Callable[[loans.Reference, int | None], bool]) -> loans.Loan:
+            return loans.Loan(self._pool(), send, shape, dtype, stamp_ns, self.name)
+
+        return lending.MessageLoan(spec, fields, lend, self._send_lent)
+
+    def _send_lent(
+        self, message: Any, reference: loans.Reference | None, stamp_ns: int | None
+    ) -> bool:
+        """Send a message whose array lies in a slot already."""
+        if reference is None:
+            return self.send(message, stamp_ns)
+        self._lent[id(message)] = reference
+        try:
+            return self.send(message, stamp_ns)
+        finally:
+            del self._lent[id(message)]
 
     @property
     def frames_dropped(self) -> int:
@@ -209,11 +294,15 @@ class Publisher(End):
 
     def _pack_slowly(self, spec: MessageSpec, message: object) -> bytearray:
         """Pack what the C core cannot, or raise the error that says what is wrong with it."""
-        payload = bytearray(spec.size)
         try:
-            spec.pack_into(payload, 0, message)
+            return self._pack(spec, message)
         except MessageTypeError as error:
             raise MessageTypeError(f"topic {self.name!r}: {error}") from None
+
+    @staticmethod
+    def _pack(spec: MessageSpec, message: object) -> bytearray:
+        payload = bytearray(spec.size)
+        spec.pack_into(payload, 0, message)
         return payload
 
     def _refuse(self, message: object) -> None:
@@ -263,6 +352,13 @@ def _copy(
         target = L.RING_HEADER + number % new_shape[0] * new_shape[1]
         size = min(old_shape[1], new_shape[1])
         new[target : target + size] = old[source : source + size]
+
+
+def _first_capacity(declared: MessageSpec | None) -> int:
+    """Return the room for one message; of one with an array, for its struct and a reference."""
+    if declared is None:
+        return FIRST_CAPACITY
+    return declared.size if declared.frame is None else declared.size + FIRST_CAPACITY
 
 
 def _short(value: object) -> str:

@@ -111,10 +111,12 @@ class Writer:
             if self._spec is not None and spec is not self._spec:
                 self._refuse(message)
             parts: tuple[Any, ...] = ()
-            if spec is not None:
-                if spec is not self._last:
-                    self._describe(spec)
-                    self._last = spec
+            if spec is not None and spec is not self._last:
+                self._describe(spec)
+                self._last = spec
+            packed = spec is not None and spec.frame is None
+            if packed:
+                assert spec is not None
                 kind, size, type_hash = L.KIND_STRUCT, spec.size, spec.hash
             else:
                 kind, parts, type_hash = self._encode_any(message)
@@ -139,7 +141,8 @@ class Writer:
                 )
             _HEAD.pack_into(ring, offset + L.SLOT_STAMP, stamp_ns, type_hash, size, kind)
             offset += L.SLOT_HEADER
-            if spec is not None:
+            if packed:
+                assert spec is not None
                 spec.pack_into(ring, offset, message)
             else:
                 for part in parts:

@@ -5,6 +5,8 @@ Both ends use the pure core: it shows whose message it is and which number it ha
 
 from __future__ import annotations
 
+import contextlib
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -18,7 +20,9 @@ from horus.errors import CorruptTopicError
 if TYPE_CHECKING:
     from horus.message import MessageSpec
 
-__all__ = ["RawMessage", "RawPublisher", "RawSubscriber"]
+__all__ = ["RawMessage", "RawPublisher", "RawSubscriber", "join_frame", "split_frame"]
+
+_FRONT = struct.Struct("<I12x")
 
 
 class RawMessage(NamedTuple):
@@ -32,7 +36,32 @@ class RawMessage(NamedTuple):
     #: Kind of the payload and hash of its type, as LAYOUT.md has them.
     kind: int
     type_hash: int
+    #: That of a frame is whole: see `split_frame`.
     payload: bytes | bytearray
+
+
+def _front(rest: bytes) -> tuple[bytes, bytes, bytes]:
+    return _FRONT.pack(len(rest)), rest, bytes(-len(rest) % _FRONT.size)
+
+
+def join_frame(rest: bytes, array: bytes) -> bytes:
+    """Return the payload of a whole frame; see `split_frame`."""
+    return b"".join((*_front(rest), array))
+
+
+def split_frame(payload: bytes | bytearray) -> tuple[bytes, memoryview]:
+    """Return a whole frame's struct, and its array as a payload of that kind.
+
+    A frame on its own is: the length of the struct as u32, 12 bytes 0, the struct, zeros up to a
+    multiple of 16, the array as LAYOUT.md has it. A ValueError if it is none.
+    """
+    if len(payload) < _FRONT.size:
+        raise ValueError("a frame is cut short")
+    (size,) = _FRONT.unpack_from(payload)
+    end = _FRONT.size + size
+    if end + -size % _FRONT.size > len(payload):
+        raise ValueError("a frame is cut short")
+    return bytes(payload[_FRONT.size : end]), memoryview(payload)[end + -size % _FRONT.size :]
 
 
 class _RawReader(pure.Reader):
@@ -77,21 +106,25 @@ class RawSubscriber(Subscriber):
     def take(self) -> list[RawMessage]:
         """Return all unread messages, in order for each publisher; what was lost is counted.
 
-        Frames come as arrays: what lies in shared memory is not there for long.
+        Frames come whole, plain ones as arrays: what lies in shared memory is not there for long.
         """
         assert isinstance(self._reader, _RawReader)
         return [whole for message in self._reader.take() if (whole := self._whole(message))]
 
     def _whole(self, message: RawMessage) -> RawMessage | None:
-        """Return a message with its frame in it; None if that was overwritten meanwhile."""
+        """Return a message with its frame in it; None if that is damaged, or was overwritten."""
         if message.kind != L.KIND_FRAME:
             return message
-        array = self._frame(message.payload)
-        if array is NotImplemented:
+        ref = array = None
+        with contextlib.suppress(CorruptTopicError):
+            ref, array = self._look_at(message.payload)
+        if ref is None or array is None:
             self._reader.dropped += 1
             return None
         _, parts = codec.encode(array)
-        return message._replace(kind=L.KIND_ARRAY, payload=b"".join(parts))
+        if not message.type_hash:
+            return message._replace(kind=L.KIND_ARRAY, payload=b"".join(parts))
+        return message._replace(payload=b"".join((*_front(ref.rest), *parts)))
 
     @property
     def folder(self) -> Path:
@@ -126,8 +159,9 @@ class RawSubscriber(Subscriber):
 class _RawSpec:
     """Stands for a type of which name, hash and size are all that is needed."""
 
-    def __init__(self, cls: type, name: str, hash: int, size: int) -> None:
-        self.cls, self.name, self.hash, self.size = cls, name, hash, size
+    def __init__(self, cls: type, declared: tuple[str, int, int], frame: str | None) -> None:
+        self.cls, self.frame = cls, frame
+        self.name, self.hash, self.size = declared
 
     @staticmethod
     def pack_into(buffer: Any, offset: int, message: Any) -> None:
@@ -146,7 +180,8 @@ class _Payload:
 class RawPublisher(Publisher):
     """Sends payloads as they are. ``declared`` is the name, hash and size of a declared type.
 
-    With ``spec``, where the type is known, it is described for others.
+    With ``spec``, where the type is known, it is described for others. Of a type that is ``framed``
+    each message has an array.
     """
 
     _core: ClassVar[Any] = pure.Writer
@@ -156,12 +191,15 @@ class RawPublisher(Publisher):
         name: str,
         declared: tuple[str, int, int] | None = None,
         spec: MessageSpec | None = None,
+        *,
+        framed: bool = False,
     ) -> None:
         self._known = spec
+        self._hash = declared[1] if declared else 0
         self._made: Any = _Payload
         if declared is not None:
             made: Any = type("Payload", (_Payload,), {"__slots__": ()})
-            made.__horus_spec__ = _RawSpec(made, *declared)
+            made.__horus_spec__ = _RawSpec(made, declared, "data" if framed else None)
             self._made = made
         super().__init__(name, None if declared is None else self._made)
 
@@ -171,7 +209,21 @@ class RawPublisher(Publisher):
 
     def _encode(self, message: object) -> tuple[int, tuple[Any, ...], int]:
         assert isinstance(message, _Payload)
-        return message.kind, (message.payload,), 0
+        payload = message.payload
+        if message.kind == L.KIND_FRAME:
+            return self._put(self._hash, *split_frame(payload))
+        if message.kind == L.KIND_ARRAY and len(payload) >= L.FRAME_LEAST:
+            return self._put(0, b"", payload)
+        return message.kind, (payload,), 0
+
+    def _put(
+        self, hash: int, rest: bytes, payload: bytes | memoryview
+    ) -> tuple[int, tuple[Any, ...], int]:
+        """Put an array where arrays lie; its readers look at it there, as they did before."""
+        array = codec.decode_array(payload)
+        head = codec.array_head(array.shape, array.dtype)
+        reference = self._pool().put(head, array, hash, rest)
+        return L.KIND_FRAME, (reference.payload,) if reference else (), hash
 
     def _describe(self, spec: Any) -> None:
         if self._known is not None:

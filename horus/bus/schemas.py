@@ -101,4 +101,4 @@ def as_dict(message: Any) -> Any:
     spec = getattr(type(message), "__horus_spec__", None)
     if spec is None:
         return message
-    return {field.name: getattr(message, field.name) for field in spec.fields}
+    return {name: getattr(message, name) for name in spec.names}

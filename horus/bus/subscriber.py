@@ -6,13 +6,20 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from horus.bus import codec, core, ends, frames, pins, rings, schemas, session, waiting
 from horus.bus import layout as L
 from horus.bus.ends import End, leave, open_ends
 from horus.bus.publisher import MAX_DEPTH
 from horus.errors import CorruptTopicError, MessageTypeError, TypeMismatchError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def _damaged(error: Exception) -> CorruptTopicError:
+    return CorruptTopicError(f"a damaged message came in and was skipped ({error})")
 
 
 class Subscriber(End):
@@ -175,7 +182,7 @@ class Subscriber(End):
         """
         try:
             if kind == L.KIND_FRAME:
-                return self._frame(payload)
+                return self._frame(type_hash, payload)
             return codec.decode(kind, type_hash, payload)
         except CorruptTopicError as error:
             raise CorruptTopicError(f"topic {self.name!r}: {error}") from None
@@ -188,23 +195,32 @@ class Subscriber(End):
                 f"the module that declares it, and subscribe with Sub({self.name!r}, {name})"
             ) from None
 
-    def _frame(self, payload: bytes | bytearray) -> Any:
-        """Return the array that a message refers to."""
+    def _frame(self, type_hash: int, payload: bytes | bytearray) -> Any:
+        """Return the array that a message refers to, or the declared message that it belongs to."""
+        spec = codec.spec_with_frame(type_hash) if type_hash else None
+        ref, view = self._look_at(payload)
+        if view is None:
+            return NotImplemented
         try:
-            view = self._pins.view(frames.FrameRef.unpack(payload), self._entry)
+            return view if spec is None else codec.framed(spec, ref.rest, view)
         except ValueError as error:
-            raise CorruptTopicError(
-                f"a damaged message came in and was skipped ({error})"
-            ) from None
-        return NotImplemented if view is None else view
+            raise _damaged(error) from None
+
+    def _look_at(self, payload: bytes | bytearray) -> tuple[frames.FrameRef, NDArray[Any] | None]:
+        """Return a reference and its frame, None when that was overwritten meanwhile."""
+        try:
+            ref = frames.FrameRef.unpack(payload)
+            return ref, self._pins.view(ref, self._entry)
+        except ValueError as error:
+            raise _damaged(error) from None
 
     def _mismatch(self, kind: int, type_hash: int, payload: bytearray) -> None:
         """Say that a message of another type came in; the core calls this."""
         assert self._declared is not None
         got = f"an unknown declared type (hash {type_hash:016x})"
-        if kind == L.KIND_FRAME:
+        if kind == L.KIND_FRAME and not type_hash:
             got = "an array"
-        elif kind != L.KIND_STRUCT:
+        elif kind not in (L.KIND_STRUCT, L.KIND_FRAME):
             got = type(codec.decode(kind, type_hash, payload)).__name__
         else:
             from horus.message import spec_for_hash

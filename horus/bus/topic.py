@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from horus.bus import remap
 from horus.bus.publisher import Publisher
@@ -12,13 +12,16 @@ from horus.clock import now_ns as monotonic_ns
 from horus.clock import wall_time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import TracebackType
 
     from numpy.typing import DTypeLike
 
+    from horus.bus.lending import MessageLoan
     from horus.bus.loans import Loan
+    from horus.bus.publisher import Shape
 
+
+M = TypeVar("M")
 
 __all__ = ["Publisher", "Subscriber", "Topic", "monotonic_ns", "wall_time"]
 
@@ -69,13 +72,22 @@ class Topic:
         """
         return self._publishing().send(message, stamp_ns)
 
+    @overload
+    def loan(
+        self, /, shape: Shape, dtype: DTypeLike = ..., *, stamp_ns: int | None = ...
+    ) -> Loan: ...
+    @overload
     def loan(
         self,
-        shape: int | Sequence[int],
-        dtype: DTypeLike = "uint8",
+        cls: type[M],
+        shape: Shape,
+        dtype: DTypeLike = ...,
+        /,
         *,
-        stamp_ns: int | None = None,
-    ) -> Loan:
+        stamp_ns: int | None = ...,
+        **fields: Any,
+    ) -> MessageLoan[M]: ...
+    def loan(self, /, *args: Any, **more: Any) -> Any:
         """Return a place in shared memory for an array; the end of ``with`` sends it.
 
         Nothing is copied: readers look at the same memory, and it is not used again while they
@@ -88,8 +100,11 @@ class Topic:
             ...     int(topic.recv().max())
             255
 
+        A message class that has an array is lent with it, and with the other fields given:
+        ``with topic.loan(Image, (480, 640, 3), encoding="rgb8") as image: image.data[:] = 0``.
+
         """
-        return self._publishing().loan(shape, dtype, stamp_ns=stamp_ns)
+        return self._publishing().loan(*args, **more)
 
     def _publishing(self) -> Publisher:
         with self._opening:

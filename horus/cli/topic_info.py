@@ -53,10 +53,10 @@ def _fields(folder: Any, hash: int) -> list[dict[str, str]]:
     schema = schemas.schema_for(folder, hash)
     docs = schema.docs if schema and schema.docs else schema_of(spec).docs
     found = []
-    for f in spec.fields:
-        element = NAMES.get(f.code, "text")
-        kind = {"scalar": element, "str": f"text up to {f.count} bytes"}.get(f.kind, "")
-        kind = kind or f"{'up to ' if f.kind == 'vararray' else ''}{f.count} {element}"
-        unit, doc = docs.get(f.name, ("", ""))
-        found.append({"name": f.name, "type": kind, "unit": unit, "doc": doc})
+    for name, form, code, count in spec.shapes:
+        element = NAMES.get(code, "text")
+        words = {"scalar": element, "str": f"text up to {count} bytes", "frame": "array"}
+        kind = words.get(form) or f"{'up to ' if form == 'vararray' else ''}{count} {element}"
+        unit, doc = docs.get(name, ("", ""))
+        found.append({"name": name, "type": kind, "unit": unit, "doc": doc})
     return found

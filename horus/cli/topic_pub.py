@@ -148,7 +148,7 @@ def _message(cls: type[Any] | None, value: Any) -> Any:
     from horus.errors import did_you_mean
 
     spec = cls.__horus_spec__
-    known = [field.name for field in spec.fields]
+    known = list(spec.names)
     if not isinstance(value, dict):
         raise UsageError(f"{spec.name} has fields: write '{{{known[0]}: ...}}'")
     for name in value:

@@ -11,6 +11,9 @@
         inertia: Annotated[tuple[float, ...], Array("f8", 9)] = (0.0,) * 9
         ticks: Annotated[Float32Array, VarArray("f4", 256)] = EMPTY
 
+One field may be an `AnyArray`, such as an image's pixels: it is an array of any shape and lies in
+shared memory by itself, where readers look at it.
+
 A message is made, compared, printed and completed in an editor like any dataclass. Its bytes are
 those of the little-endian C struct with the same fields, rounded up to a multiple of 8.
 """
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
     from horus.message.annotations import (
         EMPTY,
+        AnyArray,
         Array,
         BoolArray,
         Float32,
@@ -60,6 +64,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EMPTY",
+    "AnyArray",
     "Array",
     "BoolArray",
     "FieldSpec",

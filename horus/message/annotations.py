@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, get
 from horus.errors import MessageTypeError
 
 Code = Literal["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]
-Kind = Literal["scalar", "array", "vararray", "str"]
+Kind = Literal["scalar", "array", "vararray", "str", "frame"]
 
 SIZES: Mapping[str, int] = {
     "?": 1,
@@ -19,6 +19,8 @@ SIZES: Mapping[str, int] = {
     "f8": 8,
     "S": 1,
 }
+#: Stands for the element of a frame, which each message's array tells.
+FRAME_CODE = "*"
 BASES: Mapping[str, type] = {
     code: float if code[0] == "f" else bool if code == "?" else int for code in SIZES if code != "S"
 }
@@ -30,7 +32,8 @@ _ALLOWED = (
     "use float, int, bool, Float32, Float64, Int8 to Int64, UInt8 to UInt64, "
     "Annotated[str, Str(n)], tuple[float, float, float], "
     'Annotated[tuple[float, ...], Array("f8", n)] '
-    'or Annotated[Float32Array, VarArray("f4", n)]'
+    'Annotated[Float32Array, VarArray("f4", n)] '
+    "or, for one large array of any shape, AnyArray"
 )
 
 
@@ -114,7 +117,7 @@ if TYPE_CHECKING:
     from typing import overload
 
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
 
     _S = TypeVar("_S", bound=np.generic)
@@ -129,6 +132,16 @@ if TYPE_CHECKING:
         def __get__(self, instance: object, owner: type) -> NDArray[_S]: ...
         def __get__(self, instance: object, owner: type) -> Any: ...
         def __set__(self, instance: object, value: Sequence[_V] | NDArray[Any]) -> None: ...
+
+    class AnyArray:
+        """What a checker sees: any array or bytes go in, a numpy array comes out."""
+
+        @overload
+        def __get__(self, instance: None, owner: type) -> Self: ...
+        @overload
+        def __get__(self, instance: object, owner: type) -> NDArray[Any]: ...
+        def __get__(self, instance: object, owner: type) -> Any: ...
+        def __set__(self, instance: object, value: ArrayLike | bytes) -> None: ...
 
     BoolArray = _Values[np.bool_, bool]
     Float32Array = _Values[np.float32, float]
@@ -148,6 +161,13 @@ else:
 
         code: str
 
+    class AnyArray:
+        """An array of numbers of any shape, at most one a message.
+
+        It is no part of the message's struct: it lies in shared memory by itself, and readers look
+        at it there. Whatever ``numpy.asarray`` takes is taken, and bytes (as uint8).
+        """
+
     def _values(code: str) -> type:
         return type(f"{NAMES[code].replace('bool', 'Bool')}Array", (_Values,), {"code": code})
 
@@ -164,7 +184,7 @@ else:
     UInt64Array = _values("u8")
 
 EMPTY: Any = ()
-"""The default of a `VarArray` field: no elements."""
+"""The default of a `VarArray` or `AnyArray` field: no elements."""
 
 
 class _Unknown:
@@ -219,6 +239,8 @@ def shape_of(annotation: Any) -> tuple[Kind, str, int]:
     code = _PLAIN.get(annotation) if isinstance(annotation, type) else None
     if code is not None:
         return "scalar", code, 1
+    if annotation is AnyArray:
+        return "frame", FRAME_CODE, 1
     base = annotation
     markers: list[Any] = []
     if get_origin(annotation) is Annotated:

@@ -45,7 +45,7 @@ def declare(cls: type[T], name: str | None, local: Mapping[str, Any]) -> type[T]
                 f"{cls.__qualname__}.{field_name}_count: the name is taken, "
                 f"it is where the length of {field_name} is kept; choose another"
             )
-    if any(kind in ("array", "vararray") for kind, _, _ in shapes.values()):
+    if any(kind in ("array", "vararray", "frame") for kind, _, _ in shapes.values()):
         _convert_on_init(cls)
     made = dataclass(slots=True, eq=False, repr=False)(cls)
     declared = fields(made)  # type: ignore[arg-type]
@@ -68,7 +68,7 @@ def _shapes(cls: type, local: Mapping[str, Any]) -> dict[str, tuple[Kind, str, i
     for base in reversed(cls.__mro__):
         spec = spec_of(base)
         if spec:
-            shapes |= {f.name: (f.kind, f.code, f.count) for f in spec.fields}
+            shapes |= {name: (kind, code, count) for name, kind, code, count in spec.shapes}
         elif base is cls or "__dataclass_fields__" in base.__dict__:
             for name, annotation in base.__annotations__.items():
                 where = f"{cls.__qualname__}.{name}"
@@ -112,8 +112,21 @@ def _convert_on_init(cls: type) -> None:
 
 def _shown_as_made(self: Any) -> str:
     """Show a message as a dataclass does; one function for all classes keeps imports short."""
-    shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
+    frame = self.__horus_spec__.frame
+    shown = (
+        f"{f.name}={(_shown_short if f.name == frame else repr)(getattr(self, f.name))}"
+        for f in fields(self)
+        if f.repr
+    )
     return f"{type(self).__qualname__}({', '.join(shown)})"
+
+
+def _shown_short(array: Any) -> str:
+    """Show of a frame what it is; its elements are too many."""
+    shape = getattr(array, "shape", None)
+    return (
+        f"<{'×'.join(map(str, shape)) or 'one'} {array.dtype}>" if shape is not None else "<none>"
+    )
 
 
 def _equality(names: list[str]) -> Callable[[Any, object], bool]:

@@ -50,10 +50,15 @@ def _aligned(offset: int, alignment: int) -> int:
 
 
 def lay_out(shapes: Iterable[tuple[str, Kind, str, int]]) -> tuple[tuple[FieldSpec, ...], int]:
-    """Place fields as a C compiler does; return them and the total size, a multiple of 8."""
+    """Place fields as a C compiler does; return them and the total size, a multiple of 8.
+
+    A frame has no place among them.
+    """
     fields: list[FieldSpec] = []
     end = 0
     for name, kind, code, count in shapes:
+        if kind == "frame":
+            continue  # it lies elsewhere
         offset = data = _aligned(end, 4 if kind == "vararray" else SIZES[code])
         if kind == "vararray":
             data = _aligned(offset + 4, SIZES[code])
@@ -62,16 +67,25 @@ def lay_out(shapes: Iterable[tuple[str, Kind, str, int]]) -> tuple[tuple[FieldSp
     return tuple(fields), max(8, _aligned(end, 8))
 
 
-def layout_text(name: str, size: int, fields: Iterable[FieldSpec]) -> str:
-    """Return a type's name, its size and every field, a line each."""
+def frame_of(shapes: Iterable[tuple[str, Kind, str, int]]) -> str | None:
+    """Return the name of the field that is a frame, or None; a ValueError if there are several."""
+    names = [name for name, kind, _, _ in shapes if kind == "frame"]
+    if len(names) > 1:
+        raise ValueError(f"{' and '.join(names)} are AnyArray, and only one may be")
+    return names[0] if names else None
+
+
+def layout_text(name: str, size: int, fields: Iterable[FieldSpec], frame: str | None) -> str:
+    """Return a type's name, its size, every field and the frame, a line each."""
     rows = [f"{name} {size}"]
     rows += [f"{f.name} {f.kind} {f.code} {f.count} {f.offset} {f.data_offset}" for f in fields]
+    rows += [f"{frame} frame"] if frame else []
     return "\n".join(rows)
 
 
-def layout_hash(name: str, size: int, fields: Iterable[FieldSpec]) -> int:
+def layout_hash(name: str, size: int, fields: Iterable[FieldSpec], frame: str | None) -> int:
     """Return the number that identifies a type; it is never 0."""
-    digest = blake2b(layout_text(name, size, fields).encode(), digest_size=8).digest()
+    digest = blake2b(layout_text(name, size, fields, frame).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") or 1
 
 
@@ -91,16 +105,35 @@ class MessageSpec:
             )
         self.cls: type[Any] = cls
         self.name = name
-        self.fields, self.size = lay_out(shapes)
+        #: ``(name, kind, code, count)`` of every field in order, the frame among them.
+        self.shapes = tuple(shapes)
+        #: The name of the `AnyArray` field, or None. It is not in `fields`: it has no place there.
+        try:
+            self.frame = frame_of(self.shapes)
+        except ValueError as error:
+            raise MessageTypeError(f"message {cls.__qualname__}: {error}") from None
+        self.fields, self.size = lay_out(self.shapes)
         self.sequences = tuple(f for f in self.fields if f.kind in ("array", "vararray"))
-        self.hash = layout_hash(name, self.size, self.fields)
+        self.hash = layout_hash(name, self.size, self.fields, self.frame)
 
     def __repr__(self) -> str:
         return f"<MessageSpec {self.name} {self.size} bytes {self.hash:#018x}>"
 
     def layout_text(self) -> str:
         """Return the text that `hash` is taken of: the name, the size, and every field."""
-        return layout_text(self.name, self.size, self.fields)
+        return layout_text(self.name, self.size, self.fields, self.frame)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all fields, the frame's among them, as the class has them."""
+        return tuple(shape[0] for shape in self.shapes)
+
+    def unpack(self, data: Buffer, array: Any) -> Any:
+        """Return the message of a struct's bytes and a frame; a ``ValueError`` as `unpack_from`."""
+        message = self.unpack_from(data, 0)
+        assert self.frame is not None
+        setattr(message, self.frame, array)
+        return message
 
     def used_size(self, message: object) -> int:
         """Return how many bytes of `size` a message needs, at present all of them."""
@@ -123,6 +156,7 @@ class MessageSpec:
 
         Whatever the bytes are, it gives a message or raises ``ValueError`` naming the field.
         ``__init__`` and ``__post_init__`` are not called; nothing refers to the buffer afterwards.
+        A frame is not in these bytes and comes out empty; see `unpack`.
         """
         from horus.message.packing import compile_unpack
 

@@ -12,12 +12,14 @@ from struct import Struct
 from struct import error as StructError
 from typing import TYPE_CHECKING, Any
 
+from horus.message.annotations import EMPTY
 from horus.message.values import (
     STRUCT_CODES,
     boolean,
     booleans,
     explain,
     fixed,
+    framed,
     numpy_code,
     varying,
 )
@@ -145,6 +147,9 @@ def compile_unpack(spec: MessageSpec) -> Callable[[Any, int], Any]:
                 after.append(f"{attribute} = frombuffer(buffer, uint8, {place}) != 0")
             else:
                 after.append(f"{attribute} = frombuffer(buffer, dtype{i}, {place}).copy()")
+    if spec.frame is not None:
+        names["nothing"] = framed(EMPTY)
+        after.append(f"message.{spec.frame} = nothing")
     lines = ["def unpack_from(buffer, offset):", "    message = new(cls)", "    try:"]
     if targets:
         lines += [f"        {', '.join(targets)}, = unpack(buffer, offset)"]

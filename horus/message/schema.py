@@ -16,16 +16,26 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from horus.errors import MessageTypeError
-from horus.message.annotations import BASES, EMPTY, SIZES, Array, Scalar, Str, VarArray
+from horus.message.annotations import (
+    BASES,
+    EMPTY,
+    FRAME_CODE,
+    SIZES,
+    AnyArray,
+    Array,
+    Scalar,
+    Str,
+    VarArray,
+)
 from horus.message.docs import FieldDoc, field_docs
-from horus.message.layout import MessageSpec, lay_out, layout_hash
+from horus.message.layout import MessageSpec, frame_of, lay_out, layout_hash
 
 __all__ = ["Schema", "SchemaError", "schema_of"]
 
 VERSION = 1
 #: Longest text (bytes), most fields and largest message that are believed.
 MAX_TEXT, MAX_FIELDS, MAX_SIZE = 1 << 20, 4096, 256 * 1024 * 1024
-_KINDS = ("scalar", "array", "vararray", "str")
+_KINDS = ("scalar", "array", "vararray", "str", "frame")
 
 
 class SchemaError(MessageTypeError):
@@ -79,7 +89,7 @@ class Schema:
         if len({shape[0] for shape in shapes}) < len(shapes):
             raise SchemaError(f"schema of {name!r}: a field is there twice")
         placed, size = lay_out(shapes)
-        hash = layout_hash(name, size, placed)
+        hash = layout_hash(name, size, placed, frame_of(shapes))
         if size > MAX_SIZE or (size, f"{hash:016x}") != (found["size"], found["hash"]):
             raise SchemaError(f"schema of {name!r}: its fields do not give its hash and size")
         docs = {row["name"]: _doc(row) for row in rows if "unit" in row or "doc" in row}
@@ -107,19 +117,22 @@ class Schema:
 
 def schema_of(spec: MessageSpec) -> Schema:
     """Return the description of a message class, with what its source says about the fields."""
-    shapes = tuple((f.name, f.kind, f.code, f.count) for f in spec.fields)
-    return Schema(spec.name, spec.hash, spec.size, shapes, field_docs(spec.cls))
+    return Schema(spec.name, spec.hash, spec.size, spec.shapes, field_docs(spec.cls))
 
 
 def _shape(row: Any) -> tuple[str, Any, str, int]:
     name, kind, code, count = row["name"], row["kind"], row["code"], row["count"]
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
         raise SchemaError(f"not a message schema: {str(name)[:40]!r} cannot be a field's name")
-    if name.startswith("__") or kind not in _KINDS or code not in SIZES:
+    if name.startswith("__") or kind not in _KINDS or code not in (*SIZES, FRAME_CODE):
         raise SchemaError(f"not a message schema: field {name[:40]!r} cannot be")
-    if type(count) is not int or not 0 < count < 2**31 or (kind == "scalar" and count != 1):
+    if (
+        type(count) is not int
+        or not 0 < count < 2**31
+        or (kind in ("scalar", "frame") and count != 1)
+    ):
         raise SchemaError(f"not a message schema: field {name[:40]!r} cannot be so long")
-    if (kind == "str") != (code == "S"):
+    if (kind == "str", kind == "frame") != (code == "S", code == FRAME_CODE):
         raise SchemaError(f"not a message schema: field {name[:40]!r} has an unknown element")
     return name, kind, code, count
 
@@ -129,6 +142,8 @@ def _doc(row: Any) -> FieldDoc:
 
 
 def _annotation(kind: str, code: Any, count: int) -> Any:
+    if kind == "frame":
+        return AnyArray
     if kind == "str":
         return Annotated[str, Str(count)]
     if kind == "vararray":
@@ -141,7 +156,7 @@ def _annotation(kind: str, code: Any, count: int) -> Any:
 def _default(kind: str, code: str, count: int) -> Any:
     if kind == "str":
         return ""
-    if kind == "vararray":
+    if kind in ("vararray", "frame"):
         return EMPTY
     zero = BASES[code](0)
     return field(default_factory=lambda: (zero,) * count) if kind == "array" else zero

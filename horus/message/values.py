@@ -101,6 +101,37 @@ def varying(value: Any, code: str, limit: int) -> np.ndarray[Any, Any]:
     return np.ascontiguousarray(array, wanted)
 
 
+def framed(value: Any) -> np.ndarray[Any, Any]:
+    """Return an array of numbers of any shape, or bytes, as a numpy array; it is not copied."""
+    import numpy as np
+
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return np.frombuffer(value, "u1")
+    if isinstance(value, tuple) and not value:  # `EMPTY`
+        return np.empty(0, "u1")
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        raise _wanted("an array of numbers", value) from None
+    if array.dtype.kind not in "biufc":
+        if array is value:
+            raise Fault(f"expected an array of numbers, got one of dtype {array.dtype}")
+        raise _wanted("an array of numbers", value)
+    return array
+
+
+def frame_of(spec: MessageSpec, message: Any) -> np.ndarray[Any, Any]:
+    """Return the array of a message that has one; a `MessageTypeError` if it cannot be sent."""
+    assert spec.frame is not None
+    where = f"{spec.cls.__name__}.{spec.frame}"
+    try:
+        return framed(getattr(message, spec.frame))
+    except Fault as fault:
+        raise MessageTypeError(f"{where}: {fault}") from None
+    except AttributeError:
+        raise MessageTypeError(f"{where}: has no value") from None
+
+
 def numpy_code(code: str) -> str:
     """Return numpy's name of an element: little-endian, which a byte does not need."""
     return code if code == "?" else f"<{code}"
@@ -190,6 +221,8 @@ def convert(spec: MessageSpec, message: Any) -> None:
                 setattr(message, field.name, fixed(value, field.count))
         except Fault as fault:
             raise named(spec.cls, field, fault) from None
+    if spec.frame is not None and hasattr(message, spec.frame):
+        setattr(message, spec.frame, frame_of(spec, message))
 
 
 def named(cls: type, field: FieldSpec, fault: Fault) -> MessageTypeError:

@@ -15,6 +15,7 @@ from horus.msgs.actuators import (
     MotorState,
     ServoCommand,
 )
+from horus.msgs.clouds import PointCloud
 from horus.msgs.drive import CmdVel, DifferentialDriveCommand
 from horus.msgs.geometry import (
     Odometry,
@@ -25,6 +26,7 @@ from horus.msgs.geometry import (
     WrenchStamped,
 )
 from horus.msgs.gnss import CovarianceKind, NavSatFix, NavSatStatus
+from horus.msgs.images import CompressedImage, DepthImage, Image
 from horus.msgs.io import AnalogIO, DigitalIO, RcChannels
 from horus.msgs.power import BatteryState, BatteryStatus
 from horus.msgs.sensors import (
@@ -54,8 +56,10 @@ __all__ = [
     "BatteryState",
     "BatteryStatus",
     "CmdVel",
+    "CompressedImage",
     "ControlMode",
     "CovarianceKind",
+    "DepthImage",
     "DeviceStatus",
     "DiagnosticLevel",
     "DiagnosticStatus",
@@ -68,6 +72,7 @@ __all__ = [
     "Frame",
     "Heartbeat",
     "Illuminance",
+    "Image",
     "Imu",
     "JointCommand",
     "JointState",
@@ -80,6 +85,7 @@ __all__ = [
     "NavSatStatus",
     "NodeStatus",
     "Odometry",
+    "PointCloud",
     "Pose2D",
     "Pose3D",
     "Quaternion",

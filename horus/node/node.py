@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from horus.clock import now_ns, wall_time
 from horus.errors import ComputeError
@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import DTypeLike
 
+    from horus.bus.lending import MessageLoan
     from horus.bus.loans import Loan
+    from horus.bus.publisher import Shape
     from horus.scheduler import Scheduler
 
 __all__ = ["FailurePolicy", "Node"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_M = TypeVar("_M")  # a message class
 _N = TypeVar("_N", bound="Node")  # a subclass's functions take that subclass
 
 
@@ -300,20 +303,30 @@ class Node:
         child = self._node_child
         return function(*args, **kwargs) if child is None else child(function, args, kwargs)
 
+    @overload
+    def loan(
+        self, topic: str, /, shape: Shape, dtype: DTypeLike = ..., *, stamp_ns: int | None = ...
+    ) -> Loan: ...
+    @overload
     def loan(
         self,
         topic: str,
-        shape: int | Sequence[int],
-        dtype: DTypeLike = "uint8",
+        cls: type[_M],
+        shape: Shape,
+        dtype: DTypeLike = ...,
+        /,
         *,
-        stamp_ns: int | None = None,
-    ) -> Loan:
+        stamp_ns: int | None = ...,
+        **fields: Any,
+    ) -> MessageLoan[_M]: ...
+    def loan(self, topic: str, /, *args: Any, **more: Any) -> Any:
         """Return a place in shared memory for an array; the end of ``with`` sends it on the topic.
 
-        ``with node.loan("image", (480, 640, 3)) as pixels: camera.read_into(pixels)``; see
+        ``with node.loan("image", (480, 640, 3)) as pixels: camera.read_into(pixels)``, or of a
+        message class, ``node.loan("image", Image, (480, 640, 3), encoding="rgb8")``; see
         `horus.Topic.loan`.
         """
-        return self._node_ends.publisher(topic).loan(shape, dtype, stamp_ns=stamp_ns)
+        return self._node_ends.publisher(topic).loan(*args, **more)
 
     # topics -----------------------------------------------------------------------------------
 

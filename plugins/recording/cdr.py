@@ -27,6 +27,8 @@ _NAMES = {"?": "bool", "f4": "float32", "f8": "float64"} | {
     f"{k}{n}": f"{'int' if k == 'i' else 'uint'}{8 * n}" for k in "iu" for n in (1, 2, 4, 8)
 }
 _COUNT = Struct("<I")
+#: How the dtype, the shape and the elements of an array are written.
+ARRAY = ("string", "uint64[]", "uint8[]")
 
 
 def schema_name(name: str) -> str:
@@ -53,14 +55,19 @@ def field_names(names: list[str]) -> list[str]:
 def schema_text(spec: MessageSpec, docs: Mapping[str, FieldDoc]) -> str:
     """Return the ROS 2 definition of a type, with units and meanings as comments."""
     lines = [f"# {spec.name}"]
-    shown = field_names([field.name for field in spec.fields])
-    for field, name in zip(spec.fields, shown, strict=True):
+    names = [field.name for field in spec.fields]
+    if spec.frame is not None:
+        names += [f"{spec.frame}_dtype", f"{spec.frame}_shape", spec.frame]
+    shown = field_names(names)
+    for field, name in zip(spec.fields, shown, strict=False):
         ending = {"array": f"[{field.count}]", "vararray": "[]"}.get(field.kind, "")
         kind = "string" if field.kind == "str" else _NAMES[field.code] + ending
         doc = docs.get(field.name)
         words = f"{doc.unit or 'no unit'}: {doc.text}" if doc and (doc.unit or doc.text) else ""
         comment = " ".join(words.split())
         lines.append(f"{kind} {name}{f'  # {comment}' if comment.isascii() and comment else ''}")
+    if spec.frame is not None:  # as `formats.array_form` has it
+        lines += [f"{kind} {name}" for kind, name in zip(ARRAY, shown[-3:], strict=True)]
     return "\n".join(lines) + "\n"
 
 
@@ -74,15 +81,16 @@ class Cdr:
         #: Bytes that are the same in both; the rest is placed field by field.
         self.same = spec.size if first is None else fields[first].offset
         self.rest: list[FieldSpec] = [] if first is None else fields[first:]
-        if self.rest:  # not the padding before the first of them
-            self.same = fields[first - 1].end if first else 0
+        if self.rest or spec.frame is not None:  # not the padding before what follows
+            before = fields[:first]
+            self.same = before[-1].end if before else 0
 
     def encode(self, payload: bytes | bytearray) -> bytes:
         """Return a payload as CDR; `Unfit` when some of its bytes would be lost."""
         if len(payload) != self.spec.size:
             raise Unfit
         if not self.rest:
-            return HEADER + payload
+            return HEADER + payload[: self.same]
         out = bytearray(HEADER)
         out += payload[: self.same]
         at = self.same
@@ -113,13 +121,16 @@ class Cdr:
 
     def decode(self, data: bytes) -> bytes:
         """Return the payload that was encoded; a ValueError if it cannot be."""
+        return self.decode_part(data)[0]
+
+    def decode_part(self, data: bytes) -> tuple[bytes, int]:
+        """Return the payload that was encoded, and where in the data it ends."""
         if data[:4] != HEADER:
             raise ValueError("it is not little-endian CDR")
         body = memoryview(data)[4:]
         payload = bytearray(self.spec.size)
-        if not self.rest:
-            payload[:] = body
-            return bytes(payload)
+        if len(body) < self.same:
+            raise ValueError("it is cut short")
         payload[: self.same] = body[: self.same]
         at = self.same
         for field in self.rest:
@@ -142,7 +153,7 @@ class Cdr:
                 part = body[at : at + count * size]
                 _put(payload, field.data_offset, part, count * size, field.count * size)
                 at += count * size
-        return bytes(payload)
+        return bytes(payload), 4 + at
 
 
 def _align(out: bytearray, at: int, size: int) -> int:

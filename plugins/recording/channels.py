@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from horus_plugins.recording import formats, plain
-from horus_plugins.recording.cdr import Cdr
 from horus_plugins.recording.errors import RecordingError, Unfit
 from horus_plugins.recording.mcapfile import Chunk, bytes_of
 
@@ -76,7 +75,7 @@ class Channels:
     def _stored(self, topic: RawSubscriber, message: RawMessage) -> tuple[str, Any]:
         payload = message.payload
         try:
-            if message.kind == L.KIND_STRUCT:
+            if message.kind in (L.KIND_STRUCT, L.KIND_FRAME):
                 encoder = self._encoder(topic.folder, topic.name, message.type_hash)
                 if encoder is not None:
                     return "cdr", encoder[1](payload)
@@ -95,7 +94,7 @@ class Channels:
         key = (topic, hash)
         if key not in self._encoders:
             spec = learn(folder, hash)
-            self._encoders[key] = None if spec is None else (spec, Cdr(spec).encode)
+            self._encoders[key] = None if spec is None else (spec, formats.encoder(spec))
         return self._encoders[key]
 
     def _new(self, topic: RawSubscriber, message: RawMessage, form_name: str) -> _Channel:
@@ -103,7 +102,7 @@ class Channels:
         from mcap.records import Channel
 
         known = self._encoders.get((topic.name, message.type_hash))
-        spec = known[0] if known is not None and message.kind == L.KIND_STRUCT else None
+        spec = known[0] if known is not None else None
         form = self._form(topic.name, message, form_name, spec)
         number = len(self.channels) + 1
         if number > MOST:

@@ -6,6 +6,7 @@
 | ``json`` | dicts | JSON, JSON schema |
 | ``value`` | other plain messages | JSON ``{"value": ...}``, JSON schema |
 | ``array`` | numpy arrays | CDR of ``dtype``, ``shape``, ``data`` |
+| ``framed`` | declared messages with an array | CDR, ROS 2 schema; the array comes last, likewise |
 | ``raw`` | what the others would not give back to the last byte | the payload itself |
 
 A channel is one publisher's messages of one form; its metadata says which, so that a file is
@@ -23,6 +24,7 @@ from horus_plugins.recording import cdr, plain
 from horus_plugins.recording.errors import RecordingError, Unfit
 
 from horus.bus import layout as L
+from horus.bus.raw import join_frame, split_frame
 
 if TYPE_CHECKING:
     from horus.message import MessageSpec
@@ -63,15 +65,42 @@ def plain_form(topic: str, value: Any) -> Form:
 
 
 def declared_form(spec: MessageSpec) -> Form:
-    """Return the form of a declared type."""
+    """Return the form of a declared type, which may have an array."""
     from horus.message.docs import field_docs
 
     text = cdr.schema_text(spec, field_docs(spec.cls))
-    return Form("cdr", "cdr", cdr.schema_name(spec.name), "ros2msg", text.encode())
+    name = "cdr" if spec.frame is None else "framed"
+    return Form(name, "cdr", cdr.schema_name(spec.name), "ros2msg", text.encode())
 
 
-def encode_array(payload: bytes | bytearray) -> bytes:
-    """Return the CDR of an array's payload; `Unfit` when bytes would be lost."""
+def encoder(spec: MessageSpec) -> Callable[[bytes | bytearray], bytes]:
+    """Return what makes the CDR of a declared type's payload; `Unfit` when bytes would be lost."""
+    coder = cdr.Cdr(spec)
+    if spec.frame is None:
+        return coder.encode
+
+    def encode(payload: bytes | bytearray) -> bytes:
+        rest, array = _split(payload)
+        return encode_array(array, coder.encode(rest))
+
+    return encode
+
+
+def _split(payload: bytes | bytearray) -> tuple[bytes, memoryview]:
+    try:
+        rest, array = split_frame(payload)
+    except ValueError:
+        raise Unfit from None
+    if join_frame(rest, b"") != bytes(payload[: len(payload) - len(array)]):
+        raise Unfit
+    return rest, array
+
+
+def encode_array(payload: bytes | bytearray | memoryview, before: bytes = cdr.HEADER) -> bytes:
+    """Return the CDR of an array's payload, after what comes before it in the same message.
+
+    `Unfit` when bytes would be lost.
+    """
     try:
         text_size, dimensions = _HEAD.unpack_from(payload)
         shape = payload[8 : 8 + 8 * dimensions]
@@ -81,20 +110,23 @@ def encode_array(payload: bytes | bytearray) -> bytes:
     head = _array_head(bytes(shape), text)
     if bytes(payload[: len(head)]) != head or not text.isascii() or b"\0" in text:
         raise Unfit
-    out = bytearray(cdr.HEADER + struct.pack("<I", len(text) + 1) + text + b"\0")
+    out = bytearray(before)
+    out += bytes(-(len(out) - 4) % 4) + struct.pack("<I", len(text) + 1) + text + b"\0"
     out += bytes(-(len(out) - 4) % 4) + struct.pack("<I", dimensions)
     if dimensions:
         out += bytes(-(len(out) - 4) % 8) + shape
     out += struct.pack("<I", len(payload) - len(head))
-    return bytes(out) + memoryview(payload)[len(head) :]
+    return b"".join((out, memoryview(payload)[len(head) :]))
 
 
-def decode_array(data: bytes) -> bytes:
+def decode_array(data: bytes, start: int = len(cdr.HEADER)) -> bytes:
     """Return the payload that was encoded."""
     body = memoryview(data)[4:]
-    (size,) = struct.unpack_from("<I", body)
-    text = bytes(body[4 : 3 + size])
-    at = 4 + size
+    at = start - 4
+    at += -at % 4
+    (size,) = struct.unpack_from("<I", body, at)
+    text = bytes(body[at + 4 : at + 3 + size])
+    at += 4 + size
     at += -at % 4
     (dimensions,) = struct.unpack_from("<I", body, at)
     at += 4
@@ -155,16 +187,23 @@ class Stored:
 
     def decoder(self) -> Callable[[bytes], bytes]:
         """Return what makes a payload of a stored message."""
-        if self.form == "cdr":
+        if self.form in ("cdr", "framed"):
             spec = self.spec()
             if spec is None:
                 raise RecordingError(f"topic {self.topic!r}: the file does not describe its type")
-            return cdr.Cdr(spec).decode
+            coder = cdr.Cdr(spec)
+            return coder.decode if self.form == "cdr" else lambda data: _whole(coder, data)
         return {
             "json": lambda data: plain.decode(data, wrapped=False),
             "value": lambda data: plain.decode(data, wrapped=True),
             "array": decode_array,
         }.get(self.form, bytes)
+
+
+def _whole(coder: cdr.Cdr, data: bytes) -> bytes:
+    """Return the payload of a declared message with its array."""
+    rest, end = coder.decode_part(data)
+    return join_frame(rest, decode_array(data, end))
 
 
 def _schema(text: str) -> Any:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from horus_plugins.recording.bag import Bag
 from horus_plugins.recording.errors import RecordingError
 from horus_plugins.recording.formats import Stored
 from horus_plugins.recording.mcapfile import Chunk, McapFile, bytes_of, pack
 from horus_plugins.recording.recorder import CHUNK_BYTES
+
+if TYPE_CHECKING:
+    from horus.message import MessageSpec
 
 
 def cut(
@@ -131,6 +134,8 @@ def _fields(stored: Stored) -> Callable[[bytes], dict[str, Any]]:
     spec = stored.spec()
     if spec is not None:
         unpack = spec.unpack_from
+        if spec.frame is not None:
+            return lambda data: dict(_flat(as_dict(_framed(spec, decode(data)))))
         return lambda data: dict(_flat(as_dict(unpack(decode(data), 0))))
 
     def plainly(data: bytes) -> dict[str, Any]:
@@ -138,6 +143,14 @@ def _fields(stored: Stored) -> Callable[[bytes], dict[str, Any]]:
         return dict(_flat(value if isinstance(value, dict) else {"value": value}))
 
     return plainly
+
+
+def _framed(spec: MessageSpec, payload: bytes) -> Any:
+    from horus.bus import codec
+    from horus.bus.raw import split_frame
+
+    rest, array = split_frame(payload)
+    return codec.framed(spec, rest, codec.decode_array(array))
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

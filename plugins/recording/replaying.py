@@ -66,9 +66,11 @@ class Replay:
         key = (name, stored.publisher, stored.type_hash)
         if key not in self._publishers:
             declared = None
-            if stored.kind == L.KIND_STRUCT:
+            if stored.type_hash:
                 declared = (stored.type_name or "unknown", stored.type_hash, size)
-            self._publishers[key] = RawPublisher(name, declared, spec)
+            self._publishers[key] = RawPublisher(
+                name, declared, spec, framed=stored.kind == L.KIND_FRAME
+            )
         self._ends[number] = (self._publishers[key], stored, stored.decoder())
 
     def run(
@@ -90,13 +92,13 @@ class Replay:
             if stopped():
                 return
             publisher, stored, decode = self._ends[message.channel]
+            stamp_ns = began_ns + self._scaled(message.publish_ns - first)
             try:
                 payload = decode(message.data)
+                publisher.send_raw(stored.kind, payload, max(1, stamp_ns))
             except (ValueError, KeyError, IndexError, TypeError) as error:
                 text = f"{self.bag.path}: topic {stored.topic!r}: a message is damaged: {error}"
                 raise RecordingError(text) from None
-            stamp_ns = began_ns + self._scaled(message.publish_ns - first)
-            publisher.send_raw(stored.kind, payload, max(1, stamp_ns))
             self.count += 1
             self.latest_ns = max(self.latest_ns, time.monotonic_ns() - due_ns)
             show((message.log_ns - first) / 1e9)

@@ -55,24 +55,29 @@ def test_the_lent_array_is_received(tmp_path: Path) -> None:
     assert done.stdout == "(480, 640, 3) 255.0\n"
 
 
-def test_the_program_with_all_kinds_of_nodes_runs(tmp_path: Path) -> None:
+def test_the_lent_image_is_received(tmp_path: Path) -> None:
     done = run_python(blocks("python")[3], tmp_path)
+    assert done.stdout == "bgr8 640 255 2\n"
+
+
+def test_the_program_with_all_kinds_of_nodes_runs(tmp_path: Path) -> None:
+    done = run_python(blocks("python")[4], tmp_path)
     assert (done.stdout + done.stderr).count("report: brightness 499.5") >= 3
 
 
 def test_the_simulated_minute_prints_what_it_says(tmp_path: Path) -> None:
-    code = blocks("python")[4]
+    code = blocks("python")[5]
     done = run_python(code.replace("examples/rover", str(ROOT / "examples/rover")), tmp_path)
     printed = [line for line in done.stdout.splitlines() if line in ("True", "False")]
     assert printed == ["True", "True"]
 
 
 def test_the_real_time_program_shows_how_it_kept_time(tmp_path: Path) -> None:
-    done = run_python(blocks("python")[5], tmp_path)
+    done = run_python(blocks("python")[6], tmp_path)
     assert done.stdout == "True\n"
     assert done.stderr.count("real time: ") == 1
     assert re.search(r"^controller +\d+", done.stderr, re.M)
-    assert len(blocks("python")) == 6
+    assert len(blocks("python")) == 7
 
 
 def run_python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -10,6 +10,7 @@ import numpy as np
 import horus
 from horus.message import (
     EMPTY,
+    AnyArray,
     Array,
     Float32,
     Int32Array,
@@ -26,11 +27,13 @@ from horus.msgs import (
     CmdVel,
     ControlMode,
     EmergencyStop,
+    Image,
     Imu,
     JointState,
     LaserScan,
     MotorCommand,
     Odometry,
+    PointCloud,
     Stamped,
 )
 
@@ -66,6 +69,14 @@ class Arm(Stamped):
     reach: float = 0.0
 
 
+@message
+class Spectrum:
+    """Has an array of any shape."""
+
+    gain: float = 1.0
+    levels: AnyArray = EMPTY
+
+
 wheel = Wheel("left", 3.0, braked=True, ticks=[1, 2, 3])
 wheel.velocity += 1.5
 wheel.axis = (1.0, 0.0, 0.0)
@@ -98,6 +109,16 @@ joints = JointState("shoulder,elbow", position=[0.1, 0.2])
 names: tuple[str, ...] = joints.joints
 positions: NDArray[np.float64] = joints.position
 
+spectrum = Spectrum(2.0, np.zeros((3, 4)))
+spectrum.levels = [1, 2, 3]
+levels: NDArray[np.float32] = spectrum.levels
+image = Image(np.zeros((4, 6, 3), np.uint8), "bgr8", frame="eye", stamp=1.0)
+pixels: NDArray[np.uint8] = np.asarray(image, np.uint8)
+tensor = np.from_dlpack(Image(np.zeros((4, 6), np.uint8)))
+step: int = image.step
+cloud = PointCloud(np.zeros((5, 4), np.float32))
+near: float = float(cloud.column("intensity").max()) + len(cloud)
+
 command = MotorCommand(position=1.0, mode=ControlMode.POSITION)
 idle: bool = command.mode == ControlMode.IDLE
 stop = EmergencyStop(reason="bumper")
@@ -123,6 +144,18 @@ def look(node: horus.Node) -> None:
     if node._node_limits is None:  # not run here
         brightness: float = node.compute(heavy, [1, 2], gain=2.0)
         node.send("brightness", brightness)
+
+
+def lend(node: horus.Node, topic: horus.Topic) -> bool:
+    with node.loan("image", (480, 640), "uint16") as rows:
+        rows[:] = 0
+    with node.loan("image", Image, (480, 640, 3), encoding="rgb8") as picture:
+        picture.data[:] = 0
+        picture.frame = "eye"
+    with topic.loan(Spectrum, 4, "float32", gain=1.0) as lent:
+        lent.levels[:] = lent.gain
+    loan = topic.loan(Image, (4, 5), stamp_ns=1)
+    return loan.sent
 
 
 async def report(node: horus.Node) -> None:

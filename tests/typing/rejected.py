@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from horus import Node
+from horus import Node, Topic
 from horus.message import EMPTY, Array, Float32Array, Str, UInt8, VarArray, message
-from horus.msgs import CmdVel, Imu, JointState, LaserScan, MotorCommand
+from horus.msgs import CmdVel, Image, Imu, JointState, LaserScan, MotorCommand
 
 
 @message
@@ -39,6 +39,11 @@ MotorCommand(mode="velocity")  # mypy: arg-type
 LaserScan(ranges=5.0)  # mypy: arg-type
 joints: list[str] = JointState().joints  # mypy: assignment
 
+Image(3, encoding=8)  # mypy: arg-type
+Image().data = object()  # mypy: assignment
+with Topic("image").loan(Image, (4, 5)) as image:
+    image.pixels[:] = 0  # mypy: attr-defined
+Topic("image").loan(Image)  # mypy: call-overload
 Str("64")  # mypy: arg-type
 Array("f9", 3)  # mypy: arg-type
 VarArray("f4")  # mypy: call-arg

@@ -55,6 +55,7 @@ UPWARD = {
 #: What is installed beside HORUS, and which part may need it.
 OUTSIDE: dict[str, set[str]] = {
     "horus.message": {"numpy", "typing_extensions"},
+    "horus.msgs": {"numpy"},
     "horus.bus": {"msgpack", "numpy", "posix_ipc"},
     "horus.node": {"numpy"},
     "horus.hal": {"can", "cantools", "pymodbus", "serial", "smbus2"},

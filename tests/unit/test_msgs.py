@@ -72,6 +72,10 @@ PROMISED = [
     "DeviceStatus",
     "Heartbeat",
     "NodeStatus",
+    "Image",
+    "DepthImage",
+    "CompressedImage",
+    "PointCloud",
 ]
 
 MESSAGES = [getattr(horus.msgs, name) for name in PROMISED]

@@ -104,6 +104,11 @@ static Layout *new_layout(PyObject *spec) {
     }
     if (long_attribute(spec, "hash", &hash) || long_attribute(spec, "size", &size))
         goto done;
+    PyObject *frame = PyObject_GetAttrString(spec, "frame");
+    if (!frame)
+        goto done;
+    bool framed = frame != Py_None;
+    Py_DECREF(frame);
     self = PyObject_New(Layout, &Layout_Type);
     if (!self)
         goto done;
@@ -113,7 +118,8 @@ static Layout *new_layout(PyObject *spec) {
     self->cls = (PyTypeObject *)cls;
     self->hash = hash;
     self->size = (uint32_t)size;
-    self->direct = ((PyTypeObject *)cls)->tp_itemsize == 0;
+    self->framed = framed;
+    self->direct = ((PyTypeObject *)cls)->tp_itemsize == 0 && !framed;
     self->count = PyTuple_GET_SIZE(fields);
     self->fields = PyMem_Calloc((size_t)self->count + 1, sizeof(Field));
     if (!self->fields) {

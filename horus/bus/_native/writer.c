@@ -211,25 +211,6 @@ static PyObject *send_plain(Writer *self, uint64_t stamp) {
     return publish(self, slot);
 }
 
-static PyObject *send_struct(Writer *self, Layout *layout, PyObject *message, uint64_t stamp) {
-    if (layout->direct) {
-        if (make_room(self, layout->size) < 0)
-            return NULL;
-        char *slot = begin(self);
-        if (pack_direct(layout, message, slot + SLOT_HEADER)) {
-            describe(slot, stamp ? stamp : monotonic_ns(), layout->hash, layout->size, KIND_STRUCT);
-            return publish(self, slot);
-        }
-        /* The slot stays marked as unfinished; the next message takes the same one. */
-    }
-    PyObject *payload = PyObject_CallFunctionObjArgs(self->pack_slowly, layout->spec, message, NULL);
-    if (!payload)
-        return NULL;
-    PyObject *result = send_parts(self, &payload, 1, KIND_STRUCT, layout->hash, stamp);
-    Py_DECREF(payload);
-    return result;
-}
-
 static PyObject *send_encoded(Writer *self, PyObject *message, uint64_t stamp) {
     PyObject *encoded = PyObject_CallOneArg(self->encode, message);
     if (!encoded)
@@ -247,6 +228,27 @@ static PyObject *send_encoded(Writer *self, PyObject *message, uint64_t stamp) {
             result = send_parts(self, &PyTuple_GET_ITEM(parts, 0), count, kind, hash, stamp);
     }
     Py_DECREF(encoded);
+    return result;
+}
+
+static PyObject *send_struct(Writer *self, Layout *layout, PyObject *message, uint64_t stamp) {
+    if (layout->framed)
+        return send_encoded(self, message, stamp);
+    if (layout->direct) {
+        if (make_room(self, layout->size) < 0)
+            return NULL;
+        char *slot = begin(self);
+        if (pack_direct(layout, message, slot + SLOT_HEADER)) {
+            describe(slot, stamp ? stamp : monotonic_ns(), layout->hash, layout->size, KIND_STRUCT);
+            return publish(self, slot);
+        }
+        /* The slot stays marked as unfinished; the next message takes the same one. */
+    }
+    PyObject *payload = PyObject_CallFunctionObjArgs(self->pack_slowly, layout->spec, message, NULL);
+    if (!payload)
+        return NULL;
+    PyObject *result = send_parts(self, &payload, 1, KIND_STRUCT, layout->hash, stamp);
+    Py_DECREF(payload);
     return result;
 }
 
