@@ -308,7 +308,7 @@ def test_ctrl_z_does_not_stop_the_supervision(write, horus_run):
 
 def test_ctrl_c_during_phase_1_leaves_nothing(write, horus_run, shm, tmp_path):
     write("a.rs", "fn main() {}")
-    write("bin/rustc", "#!/bin/sh\nexec /bin/sleep 1000\n").chmod(0o755)
+    write("bin/rustc", "#!/bin/sh\nexec /bin/sleep 60\n").chmod(0o755)
     (tmp_path / "tmp").mkdir()
     run = horus_run("a.rs", PATH=str(tmp_path / "bin"), TMPDIR=str(tmp_path / "tmp"))
     run.wait_for("Phase 1")
