@@ -166,6 +166,9 @@ else:
 
         It is no part of the message's struct: it lies in shared memory by itself, and readers look
         at it there. Whatever ``numpy.asarray`` takes is taken, and bytes (as uint8).
+
+        The class may have a static method ``element_of(fields)``: it returns the dtype that lists
+        become and loans have, of the other fields by their names.
         """
 
     def _values(code: str) -> type:

@@ -222,7 +222,34 @@ def convert(spec: MessageSpec, message: Any) -> None:
         except Fault as fault:
             raise named(spec.cls, field, fault) from None
     if spec.frame is not None and hasattr(message, spec.frame):
-        setattr(message, spec.frame, frame_of(spec, message))
+        given = getattr(message, spec.frame)
+        array = frame_of(spec, message)
+        if isinstance(given, (list, tuple)) and array.size:
+            array = _as_class_says(spec, message, array)
+        setattr(message, spec.frame, array)
+
+
+def _as_class_says(
+    spec: MessageSpec, message: Any, array: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
+    """Return the array that was made of a list, of the element that its class has for it, if any.
+
+    numpy makes int64 and float64 of lists, whatever is meant.
+    """
+    element_of = getattr(spec.cls, "element_of", None)
+    if element_of is None:
+        return array
+    import numpy as np
+
+    others = {f.name: getattr(message, f.name) for f in spec.fields if hasattr(message, f.name)}
+    wanted = np.dtype(element_of(others))
+    code = "?" if wanted.kind == "b" else wanted.str[1:]
+    if array.dtype != wanted and code in BASES:
+        try:
+            _check_elements(array, wanted, code)
+        except Fault as fault:
+            raise MessageTypeError(f"{spec.cls.__name__}.{spec.frame}: {fault}") from None
+    return array.astype(wanted, copy=False)
 
 
 def named(cls: type, field: FieldSpec, fault: Fault) -> MessageTypeError:

@@ -38,7 +38,8 @@ class PointCloud(Stamped, AsArray):
         if not data.size:
             return
         if data.dtype != "float32" or data.ndim not in (2, 3):
-            raise refuse(self, f"points are N×3 or N×4 float32 in m, got {shown(data)}")
+            cure = ": use .astype('float32')" if data.dtype.kind == "f" else ""
+            raise refuse(self, f"points are N×3 or N×4 float32 in m, got {shown(data)}{cure}")
         columns = data.shape[-1]
         if not self.fields:
             if columns not in _USUAL:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import subprocess
 import sys
 from contextlib import closing
@@ -263,9 +264,14 @@ def test_a_node_lends_messages_too():
 # without the class
 
 
-def test_tools_show_a_message_whose_class_they_lack(capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize("core", ["native", "pure"])
+def test_tools_show_a_message_whose_class_they_lack(core: str, capsys: pytest.CaptureFixture[str]):
     with subprocess.Popen(
-        [sys.executable, "-c", PUBLISHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PUBLISHER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"HORUS_CORE": core},
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "sent\n"
@@ -321,6 +327,17 @@ def test_what_is_printed_of_an_array_is_what_it_is():
 # what they are
 
 
+def test_a_list_becomes_what_the_class_says():
+    assert Image([[1, 2], [3, 255]], "mono8").data.dtype == np.uint8
+    assert Image([[1, 2], [3, 65535]], "mono16").data.dtype == np.uint16
+    assert PointCloud([[0, 1, 2.5], (1, 2, 3)]).points.dtype == np.float32
+    assert Spectrum(levels=[1, 2]).levels.dtype == np.int64
+    with pytest.raises(MessageTypeError, match=r"Image\.data: has values out of range for UInt8"):
+        Image([[1, 256]], "mono8")
+    with pytest.raises(MessageTypeError, match=r"Image\.data: expected int values"):
+        Image([[0.5]], "mono8")
+
+
 def test_an_image_knows_its_size():
     image = Image(PIXELS, "bgr8")
     assert (image.height, image.width, image.channels, image.step) == (120, 160, 3, 480)
@@ -359,7 +376,7 @@ def test_a_cloud_has_columns_with_names():
         2,
         3,
     )
-    with pytest.raises(MessageTypeError, match="float32 in m"):
+    with pytest.raises(MessageTypeError, match=r"float32 in m, got 3×3 float64: use \.astype"):
         PointCloud(np.zeros((3, 3)))
 
 
