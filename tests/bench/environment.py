@@ -15,6 +15,7 @@ PACKAGES = (
     "eclipse-zenoh==1.10.2",
     "msgpack",
     "numpy",
+    "matplotlib",  # draws results.svg
 )
 
 
