@@ -145,6 +145,7 @@ class Frames:
         if memory[slot.pins] != frames.NO_PINS:  # it came between the two lines above
             words[slot.place] = before
             return False
+        core.fence()  # nothing is written before the pins were seen to be gone
         return True
 
     def _grow(self, size: int) -> bool:

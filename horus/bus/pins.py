@@ -65,6 +65,7 @@ class Pins:
         def gone(_: object, key: int = id(array)) -> None:
             if os.getpid() != pid:
                 return  # in a child, which has only a copy of what its parent has pinned
+            core.fence()  # the last look is over before the slot may be written
             pool.pin(slot, reader, 0)
             views.pop(key, None)
             if self._freed is not None and not views:
