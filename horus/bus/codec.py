@@ -30,7 +30,7 @@ EXT_INT = 3
 #: Kinds of numpy dtype that hold plain values: no objects, no structures, nothing that runs code.
 _PLAIN_KINDS = "biufcSUmM"
 _ARRAY_ALIGN = 16
-_MAX_DIMENSIONS = 32
+MOST_DIMENSIONS = 32
 
 ALLOWED = (
     "dict, list, tuple, str, bytes, int, float, bool, None inside them, numpy arrays and "
@@ -184,7 +184,7 @@ def _read_head(payload: bytes | bytearray | memoryview) -> tuple[tuple[int, ...]
     """Return the shape and the dtype of an array, and where its head ends."""
     try:
         text_size, dimensions = struct.unpack_from("<BB", payload)
-        if dimensions > _MAX_DIMENSIONS:
+        if dimensions > MOST_DIMENSIONS:
             raise ValueError(f"{dimensions} dimensions")
         shape = struct.unpack_from(f"<{dimensions}Q", payload, 8)
         start = 8 + 8 * dimensions

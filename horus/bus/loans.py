@@ -62,6 +62,7 @@ class _Pool:
         self.capacity = capacity
         self.first = frames.first_frame(slots)
         self.slots = [_Slot(self, index) for index in range(slots)]
+        self.claimed = 0  # slots that are being written
 
 
 class Frames:
@@ -92,6 +93,8 @@ class Frames:
         self._pools: list[_Pool] = []
         self._free: list[_Slot] = []
         self._sent: deque[_Slot] = deque()  # the oldest first
+        # Claimed and not sent. The collector may put them here at any moment: without the lock.
+        self._returned: deque[_Slot] = deque()
         self._serial = 0
         self._lock = threading.Lock()
         #: Frames that could not be sent because readers hold every slot.
@@ -108,6 +111,10 @@ class Frames:
             )
         size = max(size, 1)  # an empty array has a place too
         with self._lock:
+            while self._returned:
+                back = self._returned.popleft()
+                back.pool.claimed -= 1
+                self._free.append(back)
             if not self._pools or self._pools[-1].capacity < size:
                 self._new_pool(size)
             depth = max(self._control.half(L.CONTROL_DEPTH), 1)
@@ -117,6 +124,8 @@ class Frames:
             slot = slot or self._take_sent(size, 0)
             if slot is None and self._let_go_of_the_dead():
                 slot = self._take_sent(size, 0)
+            if slot is not None:
+                slot.pool.claimed += 1
             return slot
 
     def _take(self, slots: list[_Slot], size: int) -> _Slot | None:
@@ -183,7 +192,7 @@ class Frames:
         depth = max(self._control.half(L.CONTROL_DEPTH), 1)
         needed = {slot.pool for slot in list(self._sent)[-depth:]}
         for pool in [pool for pool in self._pools if pool.capacity < size]:
-            if pool not in needed:
+            if pool not in needed and not pool.claimed:
                 self._pools.remove(pool)
                 self._free = [slot for slot in self._free if slot.pool is not pool]
                 self._sent = deque(slot for slot in self._sent if slot.pool is not pool)
@@ -202,6 +211,8 @@ class Frames:
                 }
                 for pool in self._pools:
                     for slot in pool.slots:
+                        if pool.memory[slot.pins] == frames.NO_PINS:
+                            continue
                         for reader in range(L.MAX_READERS):
                             at = slot.pins.start + reader
                             if pool.memory[at] and reader not in alive:
@@ -220,7 +231,11 @@ class Frames:
         if slot is None:
             self._drop()
             return None
-        numpy.copyto(self.place(slot, array.shape, array.dtype), array, casting="no")
+        try:
+            numpy.copyto(self.place(slot, array.shape, array.dtype), array, casting="no")
+        except BaseException:  # Ctrl-C in the middle of a large one, too
+            self.give_back(slot)
+            raise
         return self.finish(slot, head, array.nbytes, hash, rest)
 
     def place(self, slot: _Slot, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
@@ -240,14 +255,14 @@ class Frames:
             self._serial += 1
             core.fence()
             slot.pool.words[slot.place] = 2 * serial + 2
+            slot.pool.claimed -= 1
             self._sent.append(slot)
         ref = FrameRef(self._publisher, serial, slot.pool.part, slot.index, size, head, rest)
         return Reference(ref.pack(), hash)
 
     def give_back(self, slot: _Slot) -> None:
-        """Take back a slot that was claimed and not published."""
-        with self._lock:
-            self._free.append(slot)
+        """Take back a slot that was claimed and not published; never waits."""
+        self._returned.append(slot)
 
     def _drop(self) -> None:
         self.dropped += 1
@@ -286,6 +301,8 @@ class Loan:
             self._shape = tuple(map(index, sizes))
             if min(self._shape, default=0) < 0:
                 raise ValueError(f"shape {self._shape} has a negative size")
+            if len(self._shape) > codec.MOST_DIMENSIONS or max(self._shape, default=0) > 2**48:
+                raise ValueError("a shape has at most 32 sizes, none of them beyond 2**48")
         except (TypeError, ValueError, OverflowError, MessageTypeError) as error:
             raise MessageTypeError(
                 f"topic {topic!r}: loan({shape!r}, {dtype!r}): {error}"
@@ -308,11 +325,17 @@ class Loan:
 
         if self._array is not None:
             raise TopicError(f"topic {self._topic!r}: a loan is used once: ask for another")
-        self._slot = self._frames.claim(self._size)
-        if self._slot is None:  # readers hold all: what is written here goes nowhere
-            self._array = numpy.empty(self._shape, self._dtype)
-        else:
-            self._array = self._frames.place(self._slot, self._shape, self._dtype)
+        slot = self._frames.claim(self._size)
+        try:
+            if slot is None:  # readers hold all: what is written here goes nowhere
+                self._array = numpy.empty(self._shape, self._dtype)
+            else:
+                self._array = self._frames.place(slot, self._shape, self._dtype)
+        except BaseException:
+            if slot is not None:
+                self._frames.give_back(slot)
+            raise
+        self._slot = slot
         return self._array
 
     def __exit__(
@@ -322,18 +345,23 @@ class Loan:
         trace: TracebackType | None,
     ) -> None:
         slot, array = self._slot, self._array
-        self._slot = None
         assert array is not None
         array.flags.writeable = False
         if slot is None:
             if kind is None:
                 self._frames._drop()
             return
-        if kind is not None:
-            self._frames.give_back(slot)
-            return
-        head = codec.array_head(self._shape, self._dtype)
-        self.sent = self._send(self._frames.finish(slot, head, array.nbytes), self._stamp)
+        reference = None
+        try:
+            if kind is None:
+                head = codec.array_head(self._shape, self._dtype)
+                reference = self._frames.finish(slot, head, array.nbytes)
+        finally:
+            self._slot = None
+            if reference is None:
+                self._frames.give_back(slot)
+        if reference is not None:
+            self.sent = self._send(reference, self._stamp)
 
     def __del__(self) -> None:
         if self._slot is not None:  # entered and never left, as by a generator that was dropped

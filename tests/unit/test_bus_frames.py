@@ -119,6 +119,8 @@ def test_a_loan_carries_the_moment_of_sampling():
     ("shape", "dtype", "text"),
     [
         ((2, -1), "uint8", "negative"),
+        ((1,) * 70, "uint8", "at most 32 sizes"),
+        ((0, 2**70), "uint8", "beyond"),
         ("ab", "uint8", "loan\\('ab'"),
         ((2.5,), "O", "dtype object cannot be sent"),
         ((2,), "no_such", "no_such"),
@@ -262,6 +264,79 @@ def test_frames_of_growing_size_leave_no_trail(shm):
             topic.send(np.full(size, 7, np.uint8))
             assert topic.recv().size == size
         assert len(frames_of(shm)) <= 3
+
+
+def test_a_pool_is_not_given_up_while_a_place_of_it_is_lent(shm):
+    large = np.full((1000, 1000), 9, np.uint8)
+    with closing(Publisher("image")) as publisher, closing(Subscriber("image")) as reader:
+        with publisher.loan((300, 300)) as small:
+            small[:] = 1
+            assert publisher.send(large)
+        assert [int(a.max()) for a in reader.recv_all()] == [9, 1]
+        with pytest.raises(KeyError), publisher.loan((300, 300)):
+            publisher.send(np.full((2000, 1000), 8, np.uint8))
+            raise KeyError
+        for number in range(6):
+            publisher.send(np.full((300, 300), number, np.uint8))
+        assert [int(a.max()) for a in reader.recv_all()] == [8, *range(6)]
+        assert reader.dropped == 0
+
+
+def test_a_loan_in_the_hands_of_the_collector_waits_for_no_lock():
+    with Topic("image") as topic:
+        loan = topic.loan(SHAPE)
+        loan.__enter__()
+        with topic._publisher._pool()._lock:
+            del loan
+            gc.collect()
+        lend(topic, 1)
+        assert topic.recv().max() == 1
+        assert len(topic._publisher._pool()._pools) == 1
+
+
+def test_an_interrupted_copy_gives_its_place_back(monkeypatch):
+    class Interrupt(BaseException):
+        pass
+
+    with Topic("image") as topic:
+        for _ in range(10):
+            with monkeypatch.context() as patch:
+                patch.setattr(np, "copyto", _raiser(Interrupt))
+                with pytest.raises(Interrupt):
+                    topic.send(np.zeros(SHAPE))
+        assert topic.send(np.ones(SHAPE))
+        assert topic.recv().max() == 1
+        assert len(topic._publisher._pool()._pools) == 1
+
+
+def _raiser(kind: type[BaseException]):
+    def raising(*_: object, **__: object) -> None:
+        raise kind
+
+    return raising
+
+
+def test_threads_that_share_a_reader_share_no_torn_frame():
+    import threading
+
+    wrong, stop = [], threading.Event()
+    with Topic("image", depth=3) as topic:
+
+        def look() -> None:
+            while not stop.is_set():
+                got = topic.recv()
+                if got is not None and got.min() != got.max():
+                    wrong.append(got.copy())
+
+        threads = [threading.Thread(target=look) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for number in range(1500):
+            lend(topic, number % 251)
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+        assert not wrong
 
 
 def test_latest_latch_and_all_see_frames():
