@@ -34,6 +34,9 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--minutes", type=minutes, default=30.0, help="how long (default: 30)")
     parser.add_argument("--json", metavar="PATH", type=Path, help="write the figures here")
+    parser.add_argument(
+        "--strict", action="store_true", help="lost messages and bus errors are wrong, too"
+    )
     parser.add_argument("--samples", action="store_true", help="with all samples, in the JSON")
     return parser
 
@@ -119,7 +122,8 @@ def main() -> int:
             **({"samples": samples} if options.samples else {}),
         }
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
-    return 1 if report.faults(samples, end) else 0
+    wrong = report.faults(samples, end) + (report.notes(samples) if options.strict else [])
+    return 1 if wrong else 0
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

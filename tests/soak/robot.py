@@ -128,7 +128,8 @@ class Robot:
     def complaints(self) -> list[str]:
         """Return the lines of its output that are neither its table nor its start and end."""
         lines = self.log.read_text().splitlines()
-        return [line for line in lines if re.search(r"warning|error|fault|slow|drop|lost", line, re.I)]
+        words = r"warning|error|fault|slow|drop|lost|crash|kill|safe|restart|ended"
+        return [line for line in lines if re.search(words, line, re.I)]
 
     # ending -------------------------------------------------------------------------------------
 

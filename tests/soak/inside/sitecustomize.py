@@ -20,21 +20,25 @@ from horus.node import Node
 from horus.scheduler import Scheduler
 
 EVERY = 1.0  # s
-WINDOW = 10  # seconds over which the earliest and the latest begin are told
+WINDOW = 10  # seconds over which the best tick is told
 SIZE = 8192  # bytes of the file
 NS = 1_000_000_000
 _NEVER = 1 << 62
 
 
 class Grid:
-    """How far from its place on the grid each tick of a node began, lately."""
+    """How the ticks of a node lay on its grid, lately.
+
+    At the begin of each tick, those done and those skipped make up its number on the grid. One that
+    begins half a period late is taken for the next: so the best of some seconds counts.
+    """
 
     def __init__(self, node: Node) -> None:
         self.node = node
         self._times, seconds = float(node.rate).as_integer_ratio()
         self._seconds = seconds * NS
         self._first = 0
-        self._low, self._high = _NEVER, -_NEVER
+        self._phase, self._even = _NEVER, -_NEVER
         self._lately: deque[tuple[int, int]] = deque(maxlen=WINDOW)
 
     def stamped(self, tick: Callable[[Any], object]) -> Callable[[Any], object]:
@@ -47,19 +51,21 @@ class Grid:
             passed = now - self._first
             number = (passed * self._times + self._seconds // 2) // self._seconds
             phase = passed - number * self._seconds // self._times
-            if phase < self._low:
-                self._low = phase
-            if phase > self._high:
-                self._high = phase
+            info = node.info
+            if phase < self._phase:
+                self._phase = phase
+            even = info.tick_count() + info.overruns() - number
+            if even > self._even:
+                self._even = even
             return tick(node)
 
         return call
 
     def figures(self) -> dict[str, Any]:
         """Return the node's figures at this moment."""
-        if self._low != _NEVER:
-            self._lately.append((self._low, self._high))
-            self._low, self._high = _NEVER, -_NEVER
+        if self._phase != _NEVER:
+            self._lately.append((self._phase, self._even))
+            self._phase, self._even = _NEVER, -_NEVER
         node, info, lately = self.node, self.node.info, self._lately
         return {
             "rate": node.rate,
@@ -67,8 +73,8 @@ class Grid:
             "skipped": info.overruns(),
             "failed": info.failed_ticks(),
             "lost": {topic: node.dropped(topic) for topic in node.get_subscribers()},
-            "earliest_ns": min((low for low, _ in lately), default=None),
-            "latest_ns": max((high for _, high in lately), default=None),
+            "phase_ns": min((phase for phase, _ in lately), default=None),
+            "even": max((even for _, even in lately), default=None),
         }
 
 
