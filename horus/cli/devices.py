@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from horus.cli import live, tables
 
 if TYPE_CHECKING:
-    from horus.bus import Subscriber
+    from horus.bus.observer import Observer
     from horus.msgs import DeviceStatus
 
 _EXAMPLES = """\
@@ -64,13 +64,13 @@ def main(args: argparse.Namespace) -> int:
 
 
 class Watch:
-    """The newest status of each device of the run."""
+    """The newest status of each device of the run; they do not notice that somebody looks."""
 
     def __init__(self) -> None:
         from horus.msgs import DeviceStatus
         from horus.runtime.sessions import noted_devices
 
-        self._ends: dict[str, Subscriber] = {}
+        self._ends: dict[str, Observer] = {}
         #: Whom there is to hear of, as if it had said nothing since long ago.
         self._listed = {
             d.name: DeviceStatus(name=d.name, driver=d.driver, bus=d.bus, place=d.place, stamp=0.0)
@@ -80,16 +80,16 @@ class Watch:
 
     def look(self) -> None:
         """Take what has come, also from devices that are new."""
-        from horus.bus import Subscriber, session
+        from horus.bus.observer import Observer, topic_names
         from horus.errors import TopicError
         from horus.msgs import DeviceStatus
 
-        folder = session.topics_dir()
-        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        for name in sorted(names):
+        for name in [name for name, end in self._ends.items() if end.gone]:
+            self._ends.pop(name).close()
+        for name in topic_names():
             if name.endswith(SUFFIX) and name not in self._ends:
                 try:
-                    self._ends[name] = Subscriber(name.replace("~", "/"), latch=True)
+                    self._ends[name] = Observer(name, latch=True)
                 except TopicError:
                     continue
         for end in self._ends.values():
@@ -114,14 +114,18 @@ class Watch:
     @property
     def good(self) -> bool:
         """Whether there are devices and all of them are ready or active."""
-        found = self._sorted()
-        return bool(found) and all(self._state(status) in GOOD for status in found)
+        found = self.statuses()
+        return bool(found) and all(self.state(status) in GOOD for status in found)
 
-    def _state(self, status: DeviceStatus) -> str:
+    @staticmethod
+    def state(status: DeviceStatus) -> str:
+        """Return the state of a device: ``gone`` when it has said nothing for too long."""
         return "gone" if time.time() - status.stamp > GONE else status.state
 
-    def _message(self, status: DeviceStatus) -> str:
-        if self._state(status) == "gone":
+    @classmethod
+    def message(cls, status: DeviceStatus) -> str:
+        """Return what there is to say of a device, without its name and state."""
+        if cls.state(status) == "gone":
             return ABANDONED
         return status.message.partition(": ")[2].partition("; ")[0] or status.message
 
@@ -130,7 +134,7 @@ class Watch:
         return [
             (
                 status.name,
-                self._state(status),
+                self.state(status),
                 status.driver,
                 f"{status.bus}{status.place and f':{status.place}'}",
                 status.identity,
@@ -138,18 +142,18 @@ class Watch:
                 f"{status.asked_rate:g} Hz",
                 str(status.errors),
                 "MOCK" if status.mock else "",
-                self._message(status),
+                self.message(status),
             )
-            for status in self._sorted()
+            for status in self.statuses()
         ]
 
     def objects(self) -> list[Mapping[str, Any]]:
         """Return the fields of each device's status, for programs."""
         fields = [field.name for field in self._fields()]
         found: list[Mapping[str, Any]] = []
-        for status in self._sorted():
+        for status in self.statuses():
             about = {name: getattr(status, name) for name in fields}
-            about["state"] = self._state(status)
+            about["state"] = self.state(status)
             if about["state"] == "gone":
                 about["message"] = ABANDONED
             found.append({n: None if _is_nan(value) else value for n, value in about.items()})
@@ -161,7 +165,8 @@ class Watch:
 
         return DeviceStatus.__horus_spec__.fields  # type: ignore[attr-defined]
 
-    def _sorted(self) -> list[DeviceStatus]:
+    def statuses(self) -> list[DeviceStatus]:
+        """Return the newest status of each device by name; that of a silent one has the stamp 0."""
         found = {**self._listed, **self.newest}
         return [found[name] for name in sorted(found)]
 

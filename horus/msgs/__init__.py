@@ -49,6 +49,7 @@ from horus.msgs.system import (
     EmergencyStop,
     Heartbeat,
     NodeStatus,
+    ReaderStatus,
 )
 
 __all__ = [
@@ -92,6 +93,7 @@ __all__ = [
     "RangeKind",
     "RangeSensor",
     "RcChannels",
+    "ReaderStatus",
     "ServoCommand",
     "Stamped",
     "Temperature",

@@ -1,6 +1,7 @@
 """Emergency stop, diagnostics and signs of life."""
 
 from enum import IntEnum
+from math import nan
 from typing import Annotated
 
 from horus.message import Str, UInt8, UInt64, clip_text, message
@@ -13,6 +14,7 @@ __all__ = [
     "EmergencyStop",
     "Heartbeat",
     "NodeStatus",
+    "ReaderStatus",
 ]
 
 
@@ -207,3 +209,30 @@ class NodeStatus(Stamped):
 
     def __post_init__(self) -> None:
         self.last_error = clip_text(self.last_error, 128)
+
+
+@message
+class ReaderStatus(Stamped):
+    """How a node keeps up with a topic that it reads, on the topic ``horus/readers``.
+
+    Every process sends one for each topic that each of its nodes reads, once a second while
+    somebody reads ``horus/readers``.
+    """
+
+    node: Annotated[str, Str(64)] = ""
+    """No unit: the node's name."""
+
+    process: UInt64 = 0
+    """No unit: the id of its process."""
+
+    topic: Annotated[str, Str(128)] = ""
+    """No unit: the topic that it reads."""
+
+    dropped: UInt64 = 0
+    """Count: messages dropped unread since the node's start."""
+
+    age: float = nan
+    """s: since the stamp of the newest message that it has taken; NaN before the first one."""
+
+    def __post_init__(self) -> None:
+        self.topic = clip_text(self.topic, 128)

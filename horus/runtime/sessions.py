@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from horus.bus import session
-from horus.errors import HorusError
+from horus.errors import HorusError, did_you_mean
 from horus.runtime import lastwords
 
 #: The devices of a run, in its folder.
@@ -156,7 +156,11 @@ def chosen(session_id: str | None = None) -> list[RunningSession]:
     wanted = session_id or os.environ.get("HORUS_SESSION_ID")
     found = [run for run in runs if wanted in (None, "", run.id)]
     if not found:
-        raise NoSuchRun(f"no run {wanted!r}; running: {', '.join(run.id for run in runs)}")
+        known = [run.id for run in runs]
+        near = did_you_mean(str(wanted), known)
+        raise NoSuchRun(
+            f"no run {wanted!r}{near}: it has ended, or never was; running: {', '.join(known)}"
+        )
     return found
 
 

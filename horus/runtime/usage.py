@@ -27,8 +27,11 @@ class Usage:
     stopped: bool
 
 
-def usage(process: RunProcess) -> Usage | None:
-    """Return what a process has used; None when it has ended."""
+def usage(process: RunProcess, *, memory: bool = True) -> Usage | None:
+    """Return what a process has used; None when it has ended.
+
+    Who looks often leaves out its memory: to add that up, the kernel holds up the process.
+    """
     folder = Path("/proc", str(process.pid))
     if process.end or not is_alive(process.pid, process.start):
         return None
@@ -40,7 +43,7 @@ def usage(process: RunProcess) -> Usage | None:
         return None
     cpu = (int(fields[11]) + int(fields[12])) / _TICKS
     age = max(0.0, uptime - int(fields[19]) / _TICKS)
-    return Usage(cpu, _memory(folder), age, fields[0] in (b"T", b"t"))
+    return Usage(cpu, _memory(folder) if memory else 0, age, fields[0] in (b"T", b"t"))
 
 
 def _memory(folder: Path) -> int:

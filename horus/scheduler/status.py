@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from horus.node import Node
 
 if TYPE_CHECKING:
     from horus.bus import Publisher
-    from horus.msgs import NodeStatus
+    from horus.msgs import NodeStatus, ReaderStatus
 
-__all__ = ["TOPIC", "StatusThread", "status_of"]
+__all__ = ["READERS", "TOPIC", "StatusThread", "readings_of", "status_of"]
 
 TOPIC = "horus/nodes"
+READERS = "horus/readers"
 EVERY = 1.0  # s
 
 
 class StatusThread:
     """Sends a `horus.msgs.NodeStatus` of each node on the topic ``horus/nodes``.
 
-    While nobody subscribes to that, a look for its file once a second is all that is done. Nodes
-    none of which in their process has a topic are not told of: they have not loaded the bus.
+    And a `horus.msgs.ReaderStatus` of each topic that each node reads on ``horus/readers``. While
+    nobody subscribes to them, a look for their files once a second is all that is done. Nodes none
+    of which in their process has a topic are not told of: they have not loaded the bus.
     """
 
     def __init__(self, nodes: Sequence[Node], every: float = EVERY) -> None:
         self._nodes = nodes
         self._every = every
-        self._publisher: Publisher | None = None
+        self._publishers: dict[str, Publisher] = {}
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="horus-status", daemon=True)
         try:
@@ -55,24 +58,27 @@ class StatusThread:
 
             logger("scheduler").warning("the nodes' status is told no more: %s", error)
         finally:
-            self._leave()
+            for topic in _TOLD:
+                self._leave(topic)
 
     def _look(self) -> None:
         from horus.bus.leftovers import has_readers
 
-        if not has_readers(TOPIC):
-            self._leave()
-            return
-        if self._publisher is None:
-            from horus.bus import Publisher
-            from horus.msgs import NodeStatus
+        for topic, (kind, tell) in _TOLD.items():
+            if not has_readers(topic):
+                self._leave(topic)
+                continue
+            if topic not in self._publishers:
+                from horus import msgs
+                from horus.bus import Publisher
 
-            self._publisher = Publisher(TOPIC, NodeStatus)
-        for node in self._nodes:
-            self._publisher.send(status_of(node))
+                self._publishers[topic] = Publisher(topic, getattr(msgs, kind))
+            for node in self._nodes:
+                for message in tell(node):
+                    self._publishers[topic].send(message)
 
-    def _leave(self) -> None:
-        publisher, self._publisher = self._publisher, None
+    def _leave(self, topic: str) -> None:
+        publisher = self._publishers.pop(topic, None)
         if publisher is not None:
             publisher.close()
 
@@ -104,3 +110,30 @@ def status_of(node: Node) -> NodeStatus:
         budget=timing.budget * 1e-3,
         **spreads,
     )
+
+
+def readings_of(node: Node) -> list[ReaderStatus]:
+    """Return how a node keeps up with each topic that it has opened for reading."""
+    from horus.msgs import ReaderStatus
+
+    found = []
+    for topic, subscriber in list(node._node_subscribers.items()):
+        last = subscriber.last_stamp
+        found.append(
+            ReaderStatus(
+                stamp=time.time(),
+                node=node.name,
+                process=os.getpid(),
+                topic=subscriber.name,
+                dropped=node.dropped(topic),
+                age=(time.monotonic_ns() - last) * 1e-9 if last else math.nan,
+            )
+        )
+    return found
+
+
+#: The messages of each topic: their class in `horus.msgs`, and what returns those of a node.
+_TOLD: dict[str, tuple[str, Callable[[Node], list[Any]]]] = {
+    TOPIC: ("NodeStatus", lambda node: [status_of(node)]),
+    READERS: ("ReaderStatus", readings_of),
+}

@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "horus.bench": NODES | {"horus"},
     "horus.runtime": RUNTIME,
     "horus.cli": RUNTIME | {"horus.cli", "horus.bench", "horus"},
-    "horus_plugins": BUS | {"horus", "horus.cli", "horus.hal", "horus.runtime"},
+    "horus_plugins": RUNTIME | {"horus", "horus.cli"},
     "horus": NODES,
     "horus.__main__": {"horus.cli"},
 }

@@ -72,6 +72,7 @@ PROMISED = [
     "DeviceStatus",
     "Heartbeat",
     "NodeStatus",
+    "ReaderStatus",
     "Image",
     "DepthImage",
     "CompressedImage",

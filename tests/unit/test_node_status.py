@@ -11,7 +11,7 @@ import pytest
 
 import horus
 from horus.bus import Subscriber, session
-from horus.msgs import NodeStatus
+from horus.msgs import NodeStatus, ReaderStatus
 from horus.scheduler import status
 
 
@@ -54,6 +54,33 @@ def test_nothing_is_opened_while_nobody_listens_and_all_is_closed_when_nobody_do
         wait_for(subscriber.unread)
         assert folder.exists()
     wait_for(lambda: not folder.exists())
+
+
+def test_who_asks_gets_how_each_node_keeps_up_with_what_it_reads(
+    monkeypatch: pytest.MonkeyPatch, wait_for: Callable[[Callable[[], object]], None]
+) -> None:
+    monkeypatch.setattr(status.StatusThread.__init__, "__defaults__", (0.02,))
+    lazy = horus.Node("lazy", subs=horus.Sub("fast", depth=4), tick=lambda n: None, rate=50)
+    eager = horus.Node("eager", subs="fast", tick=lambda n: n.get_all("fast"), rate=50)
+    source = horus.Node("source", pubs="fast", tick=lambda n: n.send("fast", 1), rate=500)
+    scheduler = horus.Scheduler()
+    for node in (lazy, eager, source):
+        scheduler.add(node)
+    thread = threading.Thread(target=scheduler.run, args=(60,))
+    newest: dict[str, ReaderStatus] = {}
+    with closing(Subscriber(status.READERS, ReaderStatus, depth=64)) as subscriber:
+        thread.start()
+
+        def both() -> bool:
+            newest.update({told.node: told for told in subscriber.recv_all()})
+            return newest.keys() == {"lazy", "eager"} and newest["eager"].age >= 0
+
+        wait_for(both)
+    scheduler.stop()
+    thread.join()
+    assert newest["lazy"].topic == newest["eager"].topic == "fast"
+    assert newest["lazy"].age != newest["lazy"].age, "it has taken nothing"
+    assert newest["eager"].age < 30
 
 
 def test_a_simulated_run_tells_nothing() -> None:
