@@ -183,7 +183,7 @@ def _drivers() -> list[str]:
 #: What is asked of the running robot, by the command and the place of the word.
 _LIVE: dict[tuple[str, int], Callable[[], list[str]]] = {
     **{(f"topic {a}", 0): _topics for a in ("info", "echo", "hz", "bw", "latency", "plot", "pub")},
-    ("node info", 0): _nodes,
+    **{(f"node {action}", 0): _nodes for action in ("info", "stop", "restart")},
     ("call", 0): _devices,
     ("mock", 1): _devices,
     ("param list", 0): _param_nodes,

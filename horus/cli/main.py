@@ -49,7 +49,9 @@ COMMANDS = {
         "horus topic list",
     ),
     "node": Command(
-        "horus.cli.node", "look at the nodes of a running robot", "horus node info drive"
+        "horus.cli.node",
+        "look at the nodes of a running robot, stop and restart them",
+        "horus node info drive",
     ),
     "log": Command("horus.cli.log", "show what a running robot has printed", "horus log -f"),
     "param": Command(

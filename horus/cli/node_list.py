@@ -23,7 +23,10 @@ def main(args: argparse.Namespace) -> int:
         print(json.dumps(found))
     else:
         print(tables.plain(HEAD, map(_row, found)), end="")
-    return 1 if any(about["state"] not in ("running", "exit code 0") for about in found) else 0
+    from horus.runtime.sessions import STOPPED
+
+    well = ("running", "exit code 0", STOPPED)
+    return 1 if any(about["state"] not in well for about in found) else 0
 
 
 def nodes(session_id: str) -> list[dict[str, Any]]:

@@ -140,6 +140,12 @@ class RobotConfig:
         names = {bus.name for bus in self.tree(root)}
         return [device for device in self.hardware.values() if device.bus in names]
 
+    def root_of(self, bus: str) -> str:
+        """Return the bus from which one hangs, at the top: its process looks after both."""
+        while parent := self.buses[bus].parent:
+            bus = parent
+        return bus
+
     def roots(self) -> list[BusEntry]:
         """Return the buses that hang from no other and carry devices: one process each."""
         tops = [bus for bus in self.buses.values() if not bus.parent]

@@ -15,7 +15,7 @@ from horus.runtime import child, guardian
 from horus.runtime.build import Program
 from horus.runtime.linux import stat
 from horus.runtime.output import LineSplitter
-from horus.runtime.sessions import RunProcess
+from horus.runtime.sessions import STOPPED, RunProcess
 
 _READ_SIZE = 1 << 16
 #: Ends that mean "as asked" once SIGINT or SIGTERM was sent.
@@ -48,6 +48,12 @@ class Process:
         self.killed_at = 0.0
         #: True when not even SIGKILL ended it in time.
         self.lost = False
+        #: True when a person had this process alone stopped.
+        self.ordered = False
+        #: Whether its end was told, what it said while it stopped, and what was said for it.
+        self.told = False
+        self.last_lines: list[str] = []
+        self.last_words: list[str] = []
         self._lines = LineSplitter()
         read_end, write_end = os.pipe()
         try:
@@ -72,6 +78,11 @@ class Process:
     def says_ready(self) -> bool:
         """Return whether its file will tell that it is ready: a program of another's may not."""
         return self.program.kind != "node" or self.program.command[0] == "file"
+
+    @property
+    def is_ready(self) -> bool:
+        """Return whether others can rely on it, as far as it tells."""
+        return not self.says_ready or self.ready_file.exists()
 
     @property
     def code(self) -> int | None:
@@ -102,6 +113,8 @@ class Process:
     def noted(self) -> RunProcess:
         """Return what others may know of it."""
         end = "" if self.running else describe_end(self.code)
+        if end and self.ordered:
+            end = STOPPED if self.ended_well else f"{STOPPED}: {end}"
         return RunProcess(self.name, self.program.kind, self.pid, self._start, self.restarts, end)
 
     def reap(self) -> None:

@@ -13,6 +13,8 @@ from horus.runtime.runlog import RunLog
 
 #: How the run's own words begin where something went wrong.
 _GRAVE = ("Crashed", "Killed", "Lost", "Failed")
+#: Of what a process says while it is stopped alone, so many lines and bytes of each are kept.
+MOST_LINES, MOST_BYTES = 40, 500
 _COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 
 
@@ -24,7 +26,6 @@ class Reporter:
         self._session_path = session_path
         self._colour = colour
         self._prefixes: dict[Process, bytes] = {}
-        self._reported: set[Process] = set()
         self._log = RunLog(session_path)
         self._held: list[tuple[Process, list[bytes]]] | None = []
 
@@ -40,6 +41,8 @@ class Reporter:
         if not lines:
             return
         self._log.add(process.name, lines, process.program.kind)
+        if process.ordered and len(process.last_lines) < MOST_LINES:
+            process.last_lines += [line[:MOST_BYTES].decode("utf-8", "replace") for line in lines]
         if self._held is not None:
             self._held.append((process, lines))
             return
@@ -69,9 +72,9 @@ class Reporter:
         """Tell of each process that has ended since the last look, once; return those."""
         if self._held is not None:
             return []
-        ended = [p for p in processes if not p.running and p not in self._reported]
+        ended = [p for p in processes if not p.running and not p.told]
         for process in ended:
-            self._reported.add(process)
+            process.told = True
             self.lines(process, process.read_rest())
             self.say(describe(process))
             # A driver that ended with 0 has withdrawn its last words; if not, it left them to us.
@@ -84,6 +87,7 @@ class Reporter:
         why = "hung" if process.hung else describe_end(process.code)
         for line in speak(self._session_path, process.pid, why):
             self.say(line)
+            process.last_words.append(line.strip())
 
 
 def describe(process: Process) -> str:

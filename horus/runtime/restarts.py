@@ -58,6 +58,11 @@ class Restarts:
         self._waiting.append(restart)
         return str(restart)
 
+    def forget(self, name: str) -> None:
+        """Forget a process: a person decides when it starts again, and its failures are past."""
+        self._waiting = [restart for restart in self._waiting if restart.process.name != name]
+        self._in_a_row.pop(name, None)
+
     def take(self, now: float) -> list[Restart]:
         """Return those that are due, and forget them."""
         due = [restart for restart in self._waiting if restart.due <= now]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from horus.hardware.plan import ProcessPlan
 
 
+_SESSION = "HORUS_SESSION_ID"
 NOTHING = "neither nodes nor hardware: there is nothing to run"
 
 
@@ -79,7 +80,10 @@ def find_job(arguments: Sequence[str], *, mock: bool, launch: Launch = AS_IT_IS)
             # Beside the start, so that no import takes time when a driver has died.
             threading.Thread(target=lastwords.prepare, daemon=True).start()
 
-            devices = [RunDevice(d.name, d.use, d.bus, d.place) for d in config.hardware.values()]
+            devices = [
+                RunDevice(d.name, d.use, d.bus, d.place, config.root_of(d.bus))
+                for d in config.hardware.values()
+            ]
             hardware = plan.processes(config, mock)
             faults = [] if mock else plan.preflight(config)
         faults += plugins.objections(config)
@@ -120,7 +124,7 @@ def run(job: Job, options: Options) -> int:
         if programs is None:
             return 1
         output.say("\n Phase 2: Starting all processes...\n")
-        env = {**os.environ, "HORUS_SESSION_ID": session_id, "PYTHONUNBUFFERED": "1"}
+        env = {**os.environ, "PYTHONUNBUFFERED": "1"}
         env.pop(stats.FOLDER, None)
         if options.stats:
             env[stats.FOLDER] = str(session_path)
@@ -136,10 +140,16 @@ def _session(options: Options, compiles: bool) -> Iterator[tuple[str, Path, Path
         folder = Path(tempfile.mkdtemp(prefix="horus-run-"))
     try:
         guardian = Guardian(made.id, options.grace, folder)
+        # The supervisor itself has topics in its run, on which it is asked to stop a node.
+        before = os.environ.get(_SESSION)
+        os.environ[_SESSION] = made.id
         try:
             yield made.id, made.path, folder, guardian
         finally:
             guardian.release()
+            os.environ.pop(_SESSION, None)
+            if before is not None:
+                os.environ[_SESSION] = before
     finally:
         session.end_session(made.id)
         leftovers.clean()

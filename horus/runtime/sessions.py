@@ -17,6 +17,8 @@ from horus.runtime import lastwords
 DEVICES_FILE = "devices.json"
 #: The processes of a run, in its folder.
 PROCESSES_FILE = "processes.json"
+#: How a process ended that a person had stopped while the run went on.
+STOPPED = "stopped on request"
 
 
 class NoSuchRun(HorusError):
@@ -44,6 +46,8 @@ class RunDevice:
     bus: str
     #: The place on the bus, such as ``0x68``; "" if it has none.
     place: str = ""
+    #: The process that looks after it: that of its bus, or of the one which that hangs from.
+    process: str = ""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.driver} on {self.bus}"
@@ -59,7 +63,7 @@ class RunProcess:
     pid: int
     #: When it started, in clock ticks since boot.
     start: int
-    #: How often it was started before.
+    #: How often it was started again because it had ended by itself.
     restarts: int = 0
     #: How it ended, in words; "" while it runs.
     end: str = ""
@@ -111,7 +115,7 @@ def noted_devices() -> list[RunDevice]:
     try:
         found = json.loads((session.topics_dir().parent / DEVICES_FILE).read_text())
         return [
-            RunDevice(str(d["name"]), str(d["driver"]), str(d["bus"]), str(d["place"]))
+            RunDevice(*(str(d[key]) for key in ("name", "driver", "bus", "place", "process")))
             for d in found
         ]
     except (OSError, ValueError, KeyError, TypeError):

@@ -19,6 +19,7 @@ from horus.runtime import typos
 from horus.runtime.build import Program
 from horus.runtime.hang import HangWatch
 from horus.runtime.linux import adopt_orphans, descendants, send_signal, signal_group
+from horus.runtime.orders import Orders
 from horus.runtime.output import Output
 from horus.runtime.process import Guardian, Process
 from horus.runtime.report import Reporter
@@ -91,6 +92,9 @@ class Supervisor:
         self._processes: list[Process] = []
         self._hangs = HangWatch(session_path)
         self._restarts = Restarts()
+        self._orders = Orders(
+            self._processes, self._restarts, self._replace, self._waits_for, options.grace
+        )
         self._stop: StopSequence | None = None
         self._stop_signal: signal.Signals | None = None
         #: The least exit status: 1 when the run itself failed, not one of its processes.
@@ -116,11 +120,14 @@ class Supervisor:
                 if any(program.kind == "driver" for program in programs):
                     self._guardian.prepare()
                 self._look_at = time.monotonic() + _LOOK_AFTER
+                if trouble := self._orders.open():
+                    self._report.say(f"   Single nodes cannot be stopped in this run: {trouble}")
                 if self._options.duration is not None:
                     self._ends_at = time.monotonic() + self._options.duration
             self._report.release()
             self._loop()
         finally:
+            self._orders.close()
             self._sweep()
         stopped = self._stop is not None
         self._report.say(" All processes stopped." if stopped else "\n All processes have ended.")
@@ -145,12 +152,13 @@ class Supervisor:
             for program in in_order([p for p in programs if p.kind == kind]):
                 if program.launch.after:
                     self._await_started(program)
-                if self._stop is None:
-                    self._start(program)
+                if self._stop is None and (trouble := self._start(program)):
+                    self._fail(trouble)
             if kind != "node":
                 self._await_ready()
 
-    def _start(self, program: Program, restarts: int = 0) -> None:
+    def _start(self, program: Program, restarts: int = 0) -> str:
+        """Start a program; return why it cannot be."""
         env = {**self._env, **program.launch.env}
         if program.kind == "twin":  # a simulated device takes no core from others
             env.pop(realtime.VARIABLE, None)
@@ -164,14 +172,25 @@ class Supervisor:
         try:
             process = Process(program, env, ready_file, restarts)
         except OSError as error:
-            self._fail(f"[{program.name}] cannot be started: {error.strerror or error}")
-            return
+            return f"[{program.name}] cannot be started: {error.strerror or error}"
         self._guardian.watch(process.pid)
         self._processes.append(process)
         if process.fd is not None:
             self._selector.register(process.fd, selectors.EVENT_READ, process)
         self._note_processes()
         self._report.say(f"   Started [{program.name}]")
+        return ""
+
+    def _replace(self, old: Process, restarts: int | None = None) -> str:
+        """Start a program in the place of its process that has ended; return why it cannot be."""
+        trouble = self._start(old.program, old.restarts if restarts is None else restarts)
+        if not trouble:
+            self._processes.remove(old)
+            if old.fd is not None:  # what it started holds the pipe
+                self._selector.unregister(old.fd)
+            old.close()
+            self._note_processes()
+        return trouble
 
     def _note_processes(self) -> None:
         note_processes(self._session_path, [process.noted() for process in self._processes])
@@ -196,14 +215,9 @@ class Supervisor:
 
     def _await_started(self, program: Program) -> None:
         """Wait until the processes that a node is to come after are ready, or are not coming."""
-        names = set(program.launch.after)
         deadline = time.monotonic() + _READY_TIMEOUT
         while self._stop is None:
-            waiting = [
-                p.name
-                for p in self._processes
-                if p.name in names and p.running and p.says_ready and not p.ready_file.exists()
-            ]
+            waiting = self._waits_for(program)
             if not waiting:
                 return
             if time.monotonic() > deadline:
@@ -215,12 +229,16 @@ class Supervisor:
             self._turn(0.02)
             self._obey_signals()
 
+    def _waits_for(self, program: Program) -> list[str]:
+        """Return the running processes that a program is to come after, and that are not ready."""
+        names = program.launch.after
+        return [p.name for p in self._processes if p.name in names and p.running and not p.is_ready]
+
     def _start_again(self, now: float) -> None:
         for restart in self._restarts.take(now):
             old = restart.process
-            self._processes.remove(old)
-            old.close()
-            self._start(old.program, old.restarts + 1)
+            if trouble := self._replace(old, old.restarts + 1):
+                self._fail(trouble)
 
     # -- the loop
 
@@ -228,13 +246,14 @@ class Supervisor:
         while True:
             self._obey_signals()
             self._tell_ends()
+            self._orders.serve()
             now = time.monotonic()
             if self._stop is not None:
                 if self._stop.advance(now):
                     self._tell_ends()
                     return
                 self._turn(self._stop.deadline - now)
-            elif not self._restarts and not any(process.running for process in self._processes):
+            elif not self._goes_on and not any(process.running for process in self._processes):
                 return
             elif why := self._reason_to_stop(now):
                 self._begin_stop(why)
@@ -246,6 +265,11 @@ class Supervisor:
                 wanted = (self._ends_at, self._look_at, self._restarts.next_due)
                 due = [when for when in wanted if when is not None]
                 self._turn(min(due) - now if due else None)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Return whether something that has ended may be started again."""
+        return bool(self._restarts) or bool(self._orders.held)
 
     def _note_typos(self) -> None:
         """Tell of topics that somebody reads and nobody publishes, but for a name that is near."""
@@ -260,7 +284,7 @@ class Supervisor:
             return "nobody reads the output any more"
         if self._ends_at is not None and now >= self._ends_at:
             return f"{self._options.duration:g} s have passed"
-        if self._restarts:
+        if self._goes_on:
             return ""
         if "node" in kinds and "node" not in running:
             return "all nodes have ended"
@@ -270,7 +294,7 @@ class Supervisor:
 
     def _turn(self, timeout: float | None) -> None:
         """Wait for something to happen and take note of it."""
-        every = self._hangs.every
+        every = min(self._hangs.every, self._orders.every)
         timeout = every if timeout is None else min(max(timeout, 0.0), every)
         if self._stop is None and self._output.full():
             # Let our own reader catch up, but go on noticing signals and ends.
@@ -325,6 +349,8 @@ class Supervisor:
             self._note_processes()
         for process in ended:
             self._hangs.forget(process.pid)
+            if process.ordered:
+                continue
             if self._stop is None and (told := self._restarts.ended(process, time.monotonic())):
                 self._report.say(told)
             if self._options.fail_fast and not process.ended_well:
@@ -339,6 +365,7 @@ class Supervisor:
     def _begin_stop(self, why: str) -> None:
         if self._stop is not None:
             return
+        self._orders.close()
         self._report.release()
         self._report.say(f"\n Stopping all processes ({why})...")
         twins = [process for process in self._processes if process.program.kind == "twin"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from horus.bus import Publisher
     from horus.msgs import NodeStatus, ReaderStatus
 
-__all__ = ["READERS", "TOPIC", "StatusThread", "readings_of", "status_of"]
+__all__ = ["READERS", "TOPIC", "StatusThread", "heard", "readings_of", "status_of"]
 
 TOPIC = "horus/nodes"
 READERS = "horus/readers"
@@ -81,6 +81,36 @@ class StatusThread:
         publisher = self._publishers.pop(topic, None)
         if publisher is not None:
             publisher.close()
+
+
+def heard(seconds: float = 2 * EVERY, process: int | None = None) -> list[NodeStatus]:
+    """Return how the nodes of this session are, or those of one process; waits for it.
+
+    Each process tells of its nodes once a second while somebody reads; it ends ``seconds`` after
+    the call, or as soon as that one process has told.
+    """
+    from horus.bus import Subscriber
+    from horus.errors import TopicError
+    from horus.msgs import NodeStatus
+
+    subscriber = Subscriber(TOPIC, NodeStatus, depth=1024)
+    found: dict[tuple[int, str], NodeStatus] = {}
+    deadline = time.monotonic() + seconds
+    try:
+        while (left := deadline - time.monotonic()) > 0:
+            if not subscriber.wait(left):
+                continue
+            try:
+                status = subscriber.recv()
+            except TopicError:
+                continue
+            if status is not None and process in (None, status.process):
+                found[status.process, status.node] = status
+                if process is not None:  # all of its nodes come at once
+                    deadline = min(deadline, time.monotonic() + 0.1)
+    finally:
+        subscriber.close()
+    return list(found.values())
 
 
 def status_of(node: Node) -> NodeStatus:
