@@ -162,30 +162,42 @@ def load(path: str | Path) -> RobotConfig:
         file = file / FILE_NAME
     faults = Faults(str(file))
     tree = read(file, faults)
-    robot = _Reader(file, faults).robot(tree) if tree is not None else None
+    robot = robot_of(tree, file, faults) if tree is not None else None
     if faults or robot is None:
         raise RobotError(faults, robot.nodes if robot is not None else ())
     return robot
 
 
+def robot_of(
+    tree: Tree, path: Path, faults: Faults, keys: tuple[str, ...] = _KEYS
+) -> RobotConfig | None:
+    """Return the robot that a tree describes; what is wrong goes to the faults.
+
+    ``keys`` are all that the file may have at its top; others than a robot's own are not looked at.
+    """
+    return _Reader(path, faults, keys).robot(tree)
+
+
 class _Reader:
     """Turns trees into entries and collects what is wrong."""
 
-    def __init__(self, path: Path, faults: Faults) -> None:
+    def __init__(self, path: Path, faults: Faults, keys: tuple[str, ...]) -> None:
         self.path = path
         self.faults = faults
+        self.keys = keys
         #: Of what kind each bus is, those with faults in their options included.
         self.kinds: dict[str, str] = {}
 
     def robot(self, tree: Tree) -> RobotConfig | None:
         if not tree.is_mapping:
             what = "empty" if tree.value is None else "not a mapping"
-            self.faults.add(tree.line, f"the file is {what}: it needs {', '.join(_KEYS)}")
+            self.faults.add(tree.line, f"the file is {what}: it needs {', '.join(self.keys)}")
             return None
         for key, line in tree.key_lines.items():
-            if key not in _KEYS:
-                near = did_you_mean(key, _KEYS).replace("'", "")
-                self.faults.add(line, f"{key}: unknown{near or '; known: ' + ', '.join(_KEYS)}")
+            if key not in self.keys:
+                near = did_you_mean(key, self.keys).replace("'", "")
+                text = near or f"; known: {', '.join(self.keys)}"
+                self.faults.add(line, f"{key}: unknown{text}")
         name = self.name_of(tree)
         nodes = node_entries(self.path.parent, tree.items.get("nodes"), self.faults)
         buses = {n: self.bus(n, item) for n, item in self.section(tree, "buses")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal, get_args, get_origin
 
 from horus import clock as process_clock
@@ -94,26 +95,30 @@ def next_station(driver: type[Driver[Any, Any]]) -> dict[str, Any]:
 class Bench:
     """One device of a kind, its node and its twin; with ``beside``, a second one on its bus.
 
-    ``beside`` are the options of the second, whose node and twin are in `neighbour`.
+    ``use`` is a driver's name, or a device as horus.yaml describes it. ``beside`` are the options
+    of the second, whose node and twin are in `neighbour`.
     """
 
     def __init__(
         self,
-        use: str,
+        use: str | DeviceEntry,
         clock: Any,
         address: BusAddress | None = None,
         beside: dict[str, Any] | None = None,
         **given: Any,
     ) -> None:
         self.clock = clock
-        self.device = device_entry(use, **given)
+        self.device = device_entry(use, **given) if isinstance(use, str) else use
+        self.address = address
         driver = self.device.driver
         assert driver.twin is not None
-        twin: Any = driver.twin(self.device.config)
+        twin: Any = driver.twin(self.device.config, self.device.sim)
         self.twin = twin
         twins = [twin]
         if beside is not None:
-            second = device_entry(use, "neighbour", **{**given, **beside})
+            second = replace(
+                self.device, name="neighbour", config=replace(self.device.config, **beside)
+            )
             twins.append(driver.twin(second.config))
         self.host: CanSimHost | None = None
         #: The type of its commands; None if it only measures.
@@ -136,16 +141,10 @@ class Bench:
             for one in twins:
                 i2c.attach(one)
             self.bus = BusHandle("bus0", lambda: i2c, now)
-        self.node: DriverNode = driver_node(
-            self.device, self.bus, mock=True, clock=now, address=address
-        )
-        if isinstance(self.node, ActuatorNode):
-            self.node._sleep = self.pause
-        self.data = Subscriber(topics.data_topic("device", driver), depth=1000)
-        self.status = Subscriber(topics.status_topic("device"), depth=1000)
+        self.data = Subscriber(topics.data_topic(self.device.name, driver), depth=1000)
+        self.status = Subscriber(topics.status_topic(self.device.name), depth=1000)
         self.senders: dict[str, Publisher] = {}
-        self.scheduler = Scheduler(clock=clock)
-        self.scheduler.add(self.node)
+        self.node: DriverNode = self._begin()
         #: The node and the twin of the second device.
         self.neighbour: tuple[Any, Any] | None = None
         if beside is not None:
@@ -153,10 +152,24 @@ class Bench:
             self.scheduler.add(node)
             self.neighbour = node, twins[1]
 
+    def _begin(self) -> DriverNode:
+        """Begin a run with a new node."""
+        now = self.clock.monotonic_ns
+        node = driver_node(self.device, self.bus, mock=True, clock=now, address=self.address)
+        if isinstance(node, ActuatorNode):
+            node._sleep = self.pause
+        self.scheduler = Scheduler(clock=self.clock)
+        self.scheduler.add(node)
+        return node
+
     def close(self) -> None:
         """Stop the node, which makes the device safe, and leave the bus."""
         self.scheduler.stop()
         self.bus.close()
+
+    def reopen(self) -> None:
+        """After `close`: begin again with a new node, on the same bus and twin."""
+        self.node = self._begin()
 
     def pause(self, seconds: float) -> None:
         """Let time pass for the twin alone."""
@@ -185,7 +198,7 @@ class Bench:
     def command(self, command: Any, age: float = 0.0, sender: str = "one") -> None:
         """Send a command stamped ``age`` seconds ago, from one of several publishers."""
         if sender not in self.senders:
-            self.senders[sender] = Publisher(topics.command_topic("device"))
+            self.senders[sender] = Publisher(topics.command_topic(self.device.name))
         stamp_ns = self.clock.monotonic_ns() - int(age * 1e9)
         if age < 0 and (simulated := process_clock.in_use()) is not None:
             process_clock.use(None)

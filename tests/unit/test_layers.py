@@ -36,10 +36,11 @@ ALLOWED: dict[str, set[str]] = {
     "horus.notices": PLUGINS,
     "horus_drivers": {"horus.errors", "horus.hal", "horus.msgs", "horus.hookspecs"},
     "horus.hardware": HARDWARE,
-    "horus.testing": HARDWARE,
+    "horus.testing": RUNTIME | {"horus.testing"},
     "horus.bench": NODES | {"horus"},
     "horus.runtime": RUNTIME,
-    "horus.cli": RUNTIME | {"horus.cli", "horus.bench", "horus"},
+    "horus.cli": RUNTIME | {"horus.cli", "horus.bench", "horus.testing", "horus"},
+    "horus_hil": RUNTIME | {"horus.testing"},
     "horus_plugins": RUNTIME | {"horus", "horus.cli"},
     "horus": NODES,
     "horus.__main__": {"horus.cli"},
@@ -62,10 +63,11 @@ OUTSIDE: dict[str, set[str]] = {
     "horus.hookspecs": {"pluggy"},
     "horus.plugins": {"pluggy"},
     "horus.hardware": {"serial", "yaml"},
-    "horus.testing": {"pytest"},
+    "horus.testing": {"pytest", "yaml"},
     "horus.bench": {"numpy"},
     "horus.cli": {"yaml"},
     "horus_drivers": {"pynmeagps", "pyubx2"},
+    "horus_hil": {"pytest"},
     "horus_plugins": {"lz4", "mcap", "msgpack", "zstandard"},
 }
 #: Those of them that may be imported with their module; the others when they are needed.
@@ -74,6 +76,7 @@ AT_ONCE = {"msgpack", "pluggy", "yaml", "pytest"}
 FOLDERS = {
     "horus": ROOT / "horus",
     "horus_drivers": ROOT / "drivers",
+    "horus_hil": ROOT / "hil",
     "horus_plugins": ROOT / "plugins",
 }
 MODULES = [

@@ -10,7 +10,12 @@ from pathlib import Path
 import horus
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = {"horus": "horus", "drivers": "horus_drivers", "plugins": "horus_plugins"}
+FOLDERS = {
+    "horus": "horus",
+    "drivers": "horus_drivers",
+    "hil": "horus_hil",
+    "plugins": "horus_plugins",
+}
 
 
 def test_every_package_is_listed() -> None:
@@ -38,3 +43,17 @@ def test_import_horus_is_cheap() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_what_is_no_code_is_listed_too() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    block = re.search(r"^\[tool.setuptools.package-data\](.*?)^\[", text, re.M | re.S)
+    assert block
+    for folder, name in FOLDERS.items():
+        listed = re.search(rf"^{name} = \[(.*)\]", block[1], re.M)
+        assert listed, name
+        patterns = re.findall(r'"([^"]+)"', listed[1])
+        packed = {path for pattern in patterns for path in (ROOT / folder).glob(pattern)}
+        kinds = ("*.yaml", "*.ini", "*.typed", "*.txt")
+        found = {path for kind in kinds for path in (ROOT / folder).rglob(kind)}
+        assert {path for path in found if "template" not in path.parts} <= packed, name

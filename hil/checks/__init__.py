@@ -1,0 +1,1 @@
+"""The conformance suite: ``pytest --pyargs horus_hil.checks --rig RIG`` runs it on a rig."""

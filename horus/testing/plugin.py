@@ -1,0 +1,67 @@
+"""The pytest plugin: ``pytest --rig FILE`` runs checks on a rig; without a rig it does nothing.
+
+It is loaded in every run of pytest where HORUS is installed, so it imports nothing until a rig is
+named, by ``--rig`` or by the environment variable HORUS_RIG.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+_MARKERS = (
+    "hil_check(number): which of the conformance checks C1 to C15 of a rig this is",
+    "hil_needs(wire): runs for each wire of this kind that the rig has",
+    "hil_hazard(kind): runs where the rig's file and the command line both allow this",
+    "hil_quarantine(why): runs and is reported, but its failure does not count",
+    "hil_soak: goes on for as long as --hil-soak says",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of a rig."""
+    add = parser.getgroup("horus", "hardware in the loop").addoption
+    add(
+        "--rig",
+        metavar="RIG",
+        help="the rig to run on: a rig file, mock, mock:FILE or virtual (or set HORUS_RIG)",
+    )
+    add(
+        "--rig-device",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="test this device of the rig alone; may be given several times",
+    )
+    add(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="HAZARD",
+        help="allow motion, heat, memory or unplug, where the rig's file allows it too",
+    )
+    add("--hil-report", metavar="DIR", help="write report.json and report.html into this folder")
+    add("--hil-baseline", metavar="FILE", help="compare with this report.json of an earlier run")
+    add(
+        "--hil-scale",
+        type=float,
+        metavar="X",
+        help="multiply limits of time by X (default: 1; 20 on a virtual rig)",
+    )
+    add("--hil-strict", action="store_true", help="a check that is skipped fails")
+    add("--hil-person", action="store_true", help="somebody is at the terminal, to pull plugs")
+    add("--hil-soak", type=float, metavar="S", help="run the long checks, each for S seconds")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the markers known; begin with the rig if there is one."""
+    for marker in _MARKERS:
+        config.addinivalue_line("markers", marker)
+    choice = config.getoption("rig") or os.environ.get("HORUS_RIG")
+    if choice:
+        from horus.testing.rig import session
+
+        session.begin(config, choice)

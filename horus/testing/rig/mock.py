@@ -1,0 +1,164 @@
+"""A device of a simulated rig: its twin and its driver's node, stepped in simulated time."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from horus.testing.bench import Bench, HandClock
+from horus.testing.rig.file import RigDevice, RigFile
+from horus.testing.rig.onefile import write_robot
+from horus.testing.rig.under_test import DeviceUnderTest, FaultRecord, Faults
+
+
+class TwinFaults(Faults):
+    """Faults of a twin: it can do them all."""
+
+    def __init__(self, device: str, twin: Any, records: list[FaultRecord]) -> None:
+        super().__init__(device, records)
+        self._twin = twin
+
+    def _did(self, kind: str) -> None:
+        self.records.append(FaultRecord(self.device, kind, "twin", _now()))
+
+    def unplug(self) -> None:
+        """Take the twin's power and bus away."""
+        self._did("unplug")
+        self._twin.unplug()
+
+    def plug(self) -> None:
+        """Give them back."""
+        self._twin.plug()
+        self._undone("unplug")
+
+    def silence(self, on: bool = True) -> None:
+        """Let the twin stop answering, or answer again."""
+        if on:
+            self._did("silence")
+        self._twin.silence(on)
+        if not on:
+            self._undone("silence")
+
+    def nak(self, share: float) -> None:
+        """Let the twin miss this share of what is sent to it."""
+        self._share("nak", share)
+
+    def corrupt(self, share: float) -> None:
+        """Damage this share of what the twin sends."""
+        self._share("corrupt", share)
+
+    def drop(self, share: float) -> None:
+        """Lose this share of what the twin sends."""
+        self._share("drop", share)
+
+    def slow(self, seconds: float) -> None:
+        """Let the twin answer this much later."""
+        self._share("slow", seconds)
+
+    def _share(self, kind: str, amount: float) -> None:
+        if amount:
+            self._did(f"{kind} {amount:g}")
+        getattr(self._twin, kind)(amount)
+        if not amount:
+            self._undone(kind)
+
+    def clear(self) -> None:
+        """Undo all."""
+        for kind in ("nak", "corrupt", "drop", "slow"):
+            getattr(self._twin, kind)(0.0)
+        self._twin.silence(False)
+        self._twin.plug()
+        self._undone("")
+
+    def _undone(self, kind: str) -> None:
+        for record in self.records:
+            if record.device == self.device and record.kind.startswith(kind):
+                record.undone = True
+
+
+class MockDevice(DeviceUnderTest):
+    """A device on a `Bench`; everything is in simulated time."""
+
+    kind = "mock"
+    run_args = ("--mock",)
+
+    def __init__(
+        self, rig: RigFile, device: RigDevice, clock: HandClock, folder: Path, faults: Any
+    ) -> None:
+        super().__init__(device)
+        self.bench = Bench(device.entry, clock)
+        self.fault = TwinFaults(self.name, self.bench.twin, faults)
+        self._rig = rig
+        self._clock = clock
+        self._folder = folder
+        self._closed = False
+
+    @property
+    def node(self) -> Any:  # type: ignore[override]
+        """Return the driver's node; after `reopen` it is a new one."""
+        return self.bench.node
+
+    @property
+    def data(self) -> Any:  # type: ignore[override]
+        """Return what receives the samples."""
+        return self.bench.data
+
+    @property
+    def status(self) -> Any:  # type: ignore[override]
+        """Return what receives the status."""
+        return self.bench.status
+
+    def order(self, value: float) -> Any:
+        """Return a command of the driver's type: a velocity (rad/s), or an angle (rad)."""
+        return self.bench.order(value)
+
+    @property
+    def good(self) -> Any:
+        """Return a command that the twin follows."""
+        return self.bench.good
+
+    def command(self, command: Any, age: float = 0.0) -> None:
+        """Send a command stamped ``age`` seconds ago."""
+        self.bench.command(command, age)
+
+    def clock(self) -> int:
+        """Return the simulated time in ns."""
+        return self._clock.monotonic_ns()
+
+    def run(self, seconds: float, command: Any = None) -> None:
+        """Let simulated time pass."""
+        self.bench.run(seconds, command)
+
+    def close(self) -> None:
+        """Stop the node, which makes the device safe, and leave the bus."""
+        if not self._closed:
+            self._closed = True
+            self.bench.close()
+
+    def reopen(self) -> None:
+        """After `close`: begin again with a new node, on the same twin."""
+        self.bench.reopen()
+        self._closed = False
+
+    def truth(self) -> dict[str, Any] | None:
+        """Return the twin's true state."""
+        found: dict[str, Any] = self.bench.twin.truth()
+        return found
+
+    def stimulate(self, name: str, *values: object) -> None:
+        """Set what the twin senses; a test of one that senses no such thing is skipped."""
+        if name not in self.bench.twin.stimuli:
+            pytest.skip(f"{self.name}: the twin of {self.use} has no stimulus {name}")
+        self.bench.twin.stimulate(name, values)
+
+    @property
+    def config_file(self) -> Path:
+        """Return a horus.yaml with this device alone."""
+        return write_robot(self._rig.robot, self.entry, self._folder)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

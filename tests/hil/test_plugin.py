@@ -1,0 +1,61 @@
+"""The pytest plugin: what it does with a rig, and that it does nothing without."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_pytest(folder: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest in a folder of its own, as somebody else would."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HORUS_RIG", "PYTEST_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+        cwd=folder,
+        env={**kept, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_without_a_rig_nothing_of_horus_is_imported_but_the_plugin(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import sys\n"
+        "def test_it(pytestconfig):\n"
+        "    heavy = ('horus.hardware', 'horus.testing.rig', 'horus.bus', 'numpy', 'yaml')\n"
+        "    assert not [name for name in sys.modules if name.startswith(heavy)]\n"
+        "    assert not pytestconfig.pluginmanager.has_plugin('horus_rig')\n"
+    )
+    done = run_pytest(tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+def test_without_a_rig_its_fixtures_are_not_there(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("def test_it(device): pass\n")
+    done = run_pytest(tmp_path)
+    assert "fixture 'device' not found" in done.stdout
+
+
+def test_a_test_of_ones_own_gets_the_devices_of_the_rig(tmp_path: Path) -> None:
+    (tmp_path / "rig.yaml").write_text(
+        "rig: {name: mine, kind: mock}\n"
+        "buses:\n  i2c0: {use: i2c, device: /dev/i2c-0}\n"
+        "hardware:\n  imu: {use: mpu6050, bus: i2c0}\n  power: {use: ina219, bus: i2c0}\n"
+    )
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(device):\n    device.until(lambda: device.node.samples)\n"
+    )
+    done = run_pytest(tmp_path, "-vv", "--rig", "rig.yaml")
+    assert "test_it[imu[mpu6050@i2c0:0x68]] PASSED" in done.stdout, done.stdout
+    assert "test_it[power[ina219@i2c0:0x40]] PASSED" in done.stdout
+
+
+def test_a_rig_that_is_not_there_ends_the_run_before_it_begins(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, "--rig", "mokc")
+    assert done.returncode == 2
+    assert "mokc: no such rig (did you mean mock?)" in done.stderr
