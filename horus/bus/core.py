@@ -14,9 +14,11 @@ from horus import clock
 from horus.errors import CoreError
 
 if TYPE_CHECKING:
+    from horus.bus.looks import Looks
     from horus.bus.pure import Reader, Writer, fence
+    from horus.bus.slots import Slots
 
-__all__ = ["CORE_NAME", "Reader", "Writer", "fence"]
+__all__ = ["CORE_NAME", "Looks", "Reader", "Slots", "Writer", "fence"]
 
 _wanted = os.environ.get("HORUS_CORE", "")
 if _wanted not in ("", "native", "pure"):
@@ -70,3 +72,6 @@ if CORE_NAME == "native" and not TYPE_CHECKING:
     clock.follow(simulate)
 if CORE_NAME == "pure" and not TYPE_CHECKING:
     from horus.bus.pure import Reader, Writer, fence
+if not TYPE_CHECKING:
+    from horus.bus.looks import Looks
+    from horus.bus.slots import Slots

@@ -111,13 +111,11 @@ class OpenPool:
         finally:
             os.close(fd)
 
-    def word(self, slot: int) -> int:
-        """Return the sequence word of a slot."""
-        return self.words[(L.FRAMES_BLOCKS + slot * L.FRAMES_BLOCK) // 8]
-
-    def pin(self, slot: int, reader: int, value: int) -> None:
-        """Set or clear a reader's pin."""
-        self.blocks[L.FRAMES_BLOCKS + slot * L.FRAMES_BLOCK + L.BLOCK_PINS + reader] = value
+    def forget(self, reader: int) -> None:
+        """Clear the pins of a reader, and what it has taken."""
+        self.words[L.FRAMES_TAKEN // 8 + reader] = 0
+        for slot in range(self.slots):
+            self.blocks[L.FRAMES_BLOCKS + slot * L.FRAMES_BLOCK + L.BLOCK_PINS + reader] = 0
 
 
 def _checked(path: Path, head: bytes, size: int, publisher: int) -> tuple[int, int]:
@@ -145,9 +143,7 @@ def clear_pins(folder: Path, reader: int) -> None:
     """Clear what an earlier owner of a reader's entry left pinned; call it with the lock held."""
     for pool in pool_files(folder):
         with contextlib.suppress(OSError, CorruptTopicError):
-            opened = OpenPool(pool.path, pool.publisher)
-            for slot in range(opened.slots):
-                opened.pin(slot, reader, 0)
+            OpenPool(pool.path, pool.publisher).forget(reader)
 
 
 def remove_orphans(folder: Path, publishers: set[int]) -> None:

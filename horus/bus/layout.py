@@ -10,6 +10,8 @@ CONTROL_TYPE_HASH = 16
 CONTROL_GENERATION = 24
 CONTROL_DEPTH = 32
 CONTROL_READERS = 36
+#: Not 0 once a reader without an entry has looked at frames.
+CONTROL_UNLISTED = 40
 CONTROL_TYPE_NAME = 64
 CONTROL_TYPE_NAME_SIZE = 128
 CONTROL_WAITING = 256
@@ -48,6 +50,8 @@ FRAMES_MAGIC = b"HORUSFRM"
 FRAMES_SLOTS = 16
 FRAMES_PUBLISHER = 24
 FRAMES_CAPACITY = 32
+#: A word for each reader entry: one more than the number of the last frame that it has taken here.
+FRAMES_TAKEN = 2048
 #: From here on a block for each slot: its sequence word, and one byte for each reader's pin.
 FRAMES_BLOCKS = 4096
 FRAMES_BLOCK = 512

@@ -1,15 +1,9 @@
-"""The frames of one publisher: slots that are claimed, filled and published, in its pools.
-
-A slot is claimed when nobody has pinned it: its word becomes odd, then the pins are looked at once
-more. A reader does it the other way round, so one of the two sees the other. Nothing here waits.
-"""
+"""The frames of one publisher: pools are added as they are needed, slots claimed, filled, sent."""
 
 from __future__ import annotations
 
 import math
-import mmap
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from operator import index
 from pathlib import Path
@@ -18,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from horus.bus import codec, core, frames, session
 from horus.bus import layout as L
-from horus.bus.frames import FrameRef
 from horus.errors import MessageTooLargeError, MessageTypeError, SharedMemoryError, TopicError
 
 if TYPE_CHECKING:
@@ -37,32 +30,6 @@ class Reference:
     def __init__(self, payload: bytes, hash: int = 0) -> None:
         self.payload = payload
         self.hash = hash
-
-
-class _Slot:
-    """One place for a frame."""
-
-    __slots__ = ("index", "pins", "place", "pool")
-
-    def __init__(self, pool: _Pool, index: int) -> None:
-        self.pool = pool
-        self.index = index
-        block = L.FRAMES_BLOCKS + index * L.FRAMES_BLOCK
-        self.place = block // 8
-        self.pins = slice(block + L.BLOCK_PINS, block + L.BLOCK_PINS + L.MAX_READERS)
-
-
-class _Pool:
-    """One pool of this publisher, mapped."""
-
-    def __init__(self, memory: mmap.mmap, part: int, slots: int, capacity: int) -> None:
-        self.memory = memory
-        self.words = memoryview(memory).cast("Q")
-        self.part = part
-        self.capacity = capacity
-        self.first = frames.first_frame(slots)
-        self.slots = [_Slot(self, index) for index in range(slots)]
-        self.claimed = 0  # slots that are being written
 
 
 class Frames:
@@ -90,133 +57,79 @@ class Frames:
         self._publisher = publisher
         self._control = control
         self._lost = lost
-        self._pools: list[_Pool] = []
-        self._free: list[_Slot] = []
-        self._sent: deque[_Slot] = deque()  # the oldest first
-        # Claimed and not sent. The collector may put them here at any moment: without the lock.
-        self._returned: deque[_Slot] = deque()
-        self._serial = 0
-        self._lock = threading.Lock()
+        self._slots = core.Slots(control.memory, publisher)
+        self._capacity = 0  # of the newest pool
+        self._growing = threading.Lock()
         #: Frames that could not be sent because readers hold every slot.
         self.dropped = 0
 
     # slots ------------------------------------------------------------------------------------
 
-    def claim(self, size: int) -> _Slot | None:
-        """Return a slot for so many bytes that is ours to write; None when readers hold all."""
+    def claim(self, size: int) -> int:
+        """Return the number of a slot for so many bytes that is ours; -1 when readers hold all."""
         if size > L.MAX_MESSAGE:
             raise MessageTooLargeError(
                 f"topic {self._topic!r}: a frame of {size} bytes is too large, at most "
                 f"{L.MAX_MESSAGE} are taken: send it in pieces"
             )
         size = max(size, 1)  # an empty array has a place too
-        with self._lock:
-            while self._returned:
-                back = self._returned.popleft()
-                back.pool.claimed -= 1
-                self._free.append(back)
-            if not self._pools or self._pools[-1].capacity < size:
-                self._new_pool(size)
-            depth = max(self._control.half(L.CONTROL_DEPTH), 1)
-            slot = self._take(self._free, size) or self._take_sent(size, depth)
-            if slot is None and self._grow(size):
-                slot = self._take(self._free, size)
-            slot = slot or self._take_sent(size, 0)
-            if slot is None and self._let_go_of_the_dead():
-                slot = self._take_sent(size, 0)
-            if slot is not None:
-                slot.pool.claimed += 1
-            return slot
-
-    def _take(self, slots: list[_Slot], size: int) -> _Slot | None:
-        for place in range(len(slots) - 1, -1, -1):
-            if slots[place].pool.capacity >= size and self._claimed(slots[place]):
-                return slots.pop(place)
-        return None
-
-    def _take_sent(self, size: int, keep: int) -> _Slot | None:
-        """Take the oldest frame that nobody looks at, but none of the newest ``keep``."""
-        for place in range(len(self._sent) - keep):
-            slot = self._sent[place]
-            if slot.pool.capacity >= size and self._claimed(slot):
-                del self._sent[place]
-                return slot
-        return None
-
-    def _claimed(self, slot: _Slot) -> bool:
-        """Make a slot ours, unless a reader has pinned it."""
-        memory, words = slot.pool.memory, slot.pool.words
-        if memory[slot.pins] != frames.NO_PINS:
-            return False
-        before = words[slot.place]
-        words[slot.place] = 2 * self._serial + 1
-        core.fence()
-        if memory[slot.pins] != frames.NO_PINS:  # it came between the two lines above
-            words[slot.place] = before
-            return False
-        core.fence()  # nothing is written before the pins were seen to be gone
-        return True
+        if self._capacity < size:
+            with self._growing:
+                if self._capacity < size:
+                    self._new_pool(size)
+        number = self._slots.claim(size)
+        if number < 0 and self._grow(size):
+            number = self._slots.claim(size)
+        if number < 0:
+            number = self._slots.claim(size, True)
+        if number < 0 and self._let_go_of_the_dead():
+            number = self._slots.claim(size, True)
+        return number
 
     def _grow(self, size: int) -> bool:
         """Add a pool within the budget; never wait for the lock."""
-        have = sum(len(pool.slots) * pool.capacity for pool in self._pools)
-        if have + size > L.FRAME_BUDGET:
-            return False
-        try:
-            self._new_pool(size, patience=0.0)
-        except SharedMemoryError:
-            return False  # busy or full: older frames give way
-        return True
+        with self._growing:
+            pools = self._slots.pools()
+            if sum(pool.slots * pool.capacity for pool in pools) + size > L.FRAME_BUDGET:
+                return False
+            try:
+                self._new_pool(size, patience=0.0)
+            except SharedMemoryError:
+                return False  # busy or full: older frames give way
+            return True
 
     def _new_pool(self, size: int, patience: float = session.LOCK_TIMEOUT) -> None:
-        capacity = max(size, max((pool.capacity for pool in self._pools), default=0))
+        pools = self._slots.pools()
+        capacity = max(size, max((pool.capacity for pool in pools), default=0))
         capacity = -(-capacity // L.FRAMES_ALIGN) * L.FRAMES_ALIGN
-        have = sum(len(pool.slots) for pool in self._pools if pool.capacity >= size)
+        have = sum(pool.slots for pool in pools if pool.capacity >= size)
         room = max((L.FRAME_BUDGET - have * capacity) // capacity, 0)
         slots = min(max(have, L.MIN_FRAMES), max(room, 1 if have else L.MIN_FRAMES), L.MAX_FRAMES)
-        part = self._pools[-1].part + 1 if self._pools else 0
+        part = pools[-1].part + 1 if pools else 0
         with session.structure_lock(self._folder.parent, patience):
             if not (self._folder / "control").exists():
                 raise SharedMemoryError(
                     f"the files of topic {self._topic!r} in {self._folder} were removed while it "
                     "was open (`horus clean --force`?): start its publisher anew"
                 )
-            self._retire(size)
+            for pool in pools:  # too small for what is sent now, and holding nothing unread
+                if pool.capacity < size and not pool.needed:
+                    self._slots.remove(pool.part)
+                    path = frames.pool_path(self._folder, self._publisher, pool.part)
+                    path.unlink(missing_ok=True)
             memory = frames.create_pool(self._folder, self._publisher, part, slots, capacity)
-        pool = _Pool(memory, part, slots, capacity)
-        self._pools.append(pool)
-        self._free += pool.slots
-
-    def _retire(self, size: int) -> None:
-        """Give up pools that are too small for what is sent now and hold nothing unread."""
-        depth = max(self._control.half(L.CONTROL_DEPTH), 1)
-        needed = {slot.pool for slot in list(self._sent)[-depth:]}
-        for pool in [pool for pool in self._pools if pool.capacity < size]:
-            if pool not in needed and not pool.claimed:
-                self._pools.remove(pool)
-                self._free = [slot for slot in self._free if slot.pool is not pool]
-                self._sent = deque(slot for slot in self._sent if slot.pool is not pool)
-                path = frames.pool_path(self._folder, self._publisher, pool.part)
-                path.unlink(missing_ok=True)
+        self._slots.add(memory, part, slots, capacity, frames.first_frame(slots))
+        self._capacity = capacity
 
     def _let_go_of_the_dead(self) -> bool:
         """Clear the pins of readers that have died; False when that cannot be told now."""
         try:
             # With the lock held no entry gets a new owner: what is cleared is nobody's.
             with session.structure_lock(self._folder.parent, 0.0):
-                alive = {
-                    index
-                    for index, pid, _, start in self._control.entries()
-                    if session.is_alive(pid, start)
-                }
-                for pool in self._pools:
-                    for slot in pool.slots:
-                        if pool.memory[slot.pins] == frames.NO_PINS:
-                            continue
-                        for reader in range(L.MAX_READERS):
-                            at = slot.pins.start + reader
-                            if pool.memory[at] and reader not in alive:
-                                pool.memory[at] = 0
+                dead = bytearray(b"\1" * L.MAX_READERS)
+                for index, pid, _, start in self._control.entries():
+                    dead[index] = not session.is_alive(pid, start)
+                self._slots.clear(bytes(dead))
         except SharedMemoryError:
             return False
         return True
@@ -228,7 +141,7 @@ class Frames:
         import numpy
 
         slot = self.claim(array.nbytes)
-        if slot is None:
+        if slot < 0:
             self._drop()
             return None
         try:
@@ -236,39 +149,30 @@ class Frames:
         except BaseException:  # Ctrl-C in the middle of a large one, too
             self.give_back(slot)
             raise
-        return self.finish(slot, head, array.nbytes, hash, rest)
+        return Reference(self._slots.finish(slot, head, array.nbytes, rest), hash)
 
-    def place(self, slot: _Slot, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    def place(self, slot: int, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         """Return the array that lies in a slot."""
         import numpy
 
-        at = slot.pool.first + slot.index * slot.pool.capacity
-        array: NDArray[Any] = numpy.ndarray(shape, dtype, slot.pool.memory, at)
+        memory, at = self._slots.place(slot)
+        array: NDArray[Any] = numpy.ndarray(shape, dtype, memory, at)
         return array
 
-    def finish(
-        self, slot: _Slot, head: bytes, size: int, hash: int = 0, rest: bytes = b""
-    ) -> Reference:
+    def finish(self, slot: int, head: bytes, size: int) -> Reference:
         """Publish a slot that was filled and return what is to be sent of it."""
-        with self._lock:
-            serial = self._serial
-            self._serial += 1
-            core.fence()
-            slot.pool.words[slot.place] = 2 * serial + 2
-            slot.pool.claimed -= 1
-            self._sent.append(slot)
-        ref = FrameRef(self._publisher, serial, slot.pool.part, slot.index, size, head, rest)
-        return Reference(ref.pack(), hash)
+        return Reference(self._slots.finish(slot, head, size))
 
-    def give_back(self, slot: _Slot) -> None:
+    def give_back(self, slot: int) -> None:
         """Take back a slot that was claimed and not published; never waits."""
-        self._returned.append(slot)
+        self._slots.give_back(slot)
 
     def _drop(self) -> None:
         self.dropped += 1
         if self.dropped == 1:
+            pools = self._slots.pools()
             self._lost(
-                f"topic {self._topic!r}: readers hold all {sum(len(p.slots) for p in self._pools)} "
+                f"topic {self._topic!r}: readers hold all {sum(p.slots for p in pools)} "
                 "frames, so this one is lost: they keep arrays that they received; "
                 "let them go (del), or keep a .copy(). Said once; publisher.frames_dropped counts"
             )
@@ -282,7 +186,7 @@ class Loan:
     of it that were made before stay writable, which numpy cannot change: let them go too.
     """
 
-    _slot: _Slot | None = None
+    _slot = -1
 
     def __init__(
         self,
@@ -327,12 +231,12 @@ class Loan:
             raise TopicError(f"topic {self._topic!r}: a loan is used once: ask for another")
         slot = self._frames.claim(self._size)
         try:
-            if slot is None:  # readers hold all: what is written here goes nowhere
+            if slot < 0:  # readers hold all: what is written here goes nowhere
                 self._array = numpy.empty(self._shape, self._dtype)
             else:
                 self._array = self._frames.place(slot, self._shape, self._dtype)
         except BaseException:
-            if slot is not None:
+            if slot >= 0:
                 self._frames.give_back(slot)
             raise
         self._slot = slot
@@ -347,7 +251,7 @@ class Loan:
         slot, array = self._slot, self._array
         assert array is not None
         array.flags.writeable = False
-        if slot is None:
+        if slot < 0:
             if kind is None:
                 self._frames._drop()
             return
@@ -357,12 +261,12 @@ class Loan:
                 head = codec.array_head(self._shape, self._dtype)
                 reference = self._frames.finish(slot, head, array.nbytes)
         finally:
-            self._slot = None
+            self._slot = -1
             if reference is None:
                 self._frames.give_back(slot)
         if reference is not None:
             self.sent = self._send(reference, self._stamp)
 
     def __del__(self) -> None:
-        if self._slot is not None:  # entered and never left, as by a generator that was dropped
+        if self._slot >= 0:  # entered and never left, as by a generator that was dropped
             self._frames.give_back(self._slot)

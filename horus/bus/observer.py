@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from horus.bus import files, rings, schemas, session
+from horus.bus import files, pins, rings, schemas, session
 from horus.bus.control import Control
 from horus.bus.publisher import MAX_DEPTH
 from horus.bus.subscriber import Subscriber
@@ -62,7 +62,7 @@ class Observer(Subscriber):
         self._folder = folder_of(name)
         self._parts: dict[int, int] = {}
         self._refused: set[str] = set()
-        self._entry = None
+        self._pins = pins.Pins(self._folder)
         self._scanning = threading.RLock()
         try:
             self._control = Control.look(self._folder)
@@ -105,6 +105,9 @@ class Observer(Subscriber):
             if schemas.learn(self._folder, type_hash) is None:
                 raise
             return super()._decode(kind, type_hash, payload)
+
+    def _say_unlisted(self) -> None:
+        pass  # what is given up early is not seen here
 
     def _close(self, *, patient: bool) -> None:
         if not self._closed:

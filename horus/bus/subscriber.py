@@ -61,7 +61,7 @@ class Subscriber(End):
         self._pid = os.getpid()
         self._parts: dict[int, int] = {}
         self._refused: set[str] = set()
-        self._entry: int | None = None
+        self._pins = pins.Pins(self._folder)
         self._scanning = threading.RLock()
         with session.structure_lock(self._topics):
             self._control = self._open_control()
@@ -69,15 +69,24 @@ class Subscriber(End):
             self._entry = self._control.register(self._bell.serial)
             if self._entry is not None:
                 frames.clear_pins(self._folder, self._entry)
+            core.fence()  # who sends something after the look at `next` sees the entry
             self._begin(depth, on_drop)
             open_ends.add(self)
             self._first_scan(latch)
         if self._declared is not None:
             schemas.write_schema(self._folder, self._declared)
 
+    @property
+    def _entry(self) -> int | None:
+        """The entry in the control file; None: it has none."""
+        return self._pins.reader
+
+    @_entry.setter
+    def _entry(self, entry: int | None) -> None:
+        self._pins.reader = entry
+
     def _begin(self, depth: int, on_drop: Callable[[], object] | None = None) -> None:
         """Make the reader in the core, on the control file that is open."""
-        self._pins = pins.Pins(self._folder)
         self._reader = self._core(
             self._control.memory,
             depth,
@@ -210,9 +219,16 @@ class Subscriber(End):
         """Return a reference and its frame, None when that was overwritten meanwhile."""
         try:
             ref = frames.FrameRef.unpack(payload)
-            return ref, self._pins.view(ref, self._entry)
+            if self._entry is None:
+                self._say_unlisted()
+            return ref, self._pins.view(ref)
         except ValueError as error:
             raise _damaged(error) from None
+
+    def _say_unlisted(self) -> None:
+        """Have publishers keep frames as long as they can: they cannot know what is taken here."""
+        if not self._control.half(L.CONTROL_UNLISTED):
+            self._control.set_half(L.CONTROL_UNLISTED, 1)
 
     def _mismatch(self, kind: int, type_hash: int, payload: bytearray) -> None:
         """Say that a message of another type came in; the core calls this."""

@@ -112,3 +112,62 @@ def newcomer(without: str) -> Body:
 def entry(without: str = "") -> World:
     """Return a dead reader's entry with its pin, a publisher that cleans and a new reader."""
     return World([(cleaner, without), (newcomer, without)], {"owner": 0, "pin0": 1}, ["structure"])
+
+
+# ---- what is given up: a frame that every reader with an entry has taken ------------------------
+
+
+def giver(without: str, places: tuple[int, ...], last: int) -> Body:
+    """Write frame after frame, into the slot of the one before the newest when all have taken it.
+
+    ``places`` are the slots of the frames so far, as the ring tells them. While somebody has still
+    to take that frame, there is always a new slot. Pins are left out here.
+    """
+    number = len(places)
+    if number > last:
+        return None
+    slot, before = places[-2], number - 2
+    for reader in ("old", "new"):
+        if without != "look at what was taken" and (yield load(f"entry {reader}")):
+            taken = yield load(f"taken by {reader}")
+            if taken <= before:
+                slot = max(places) + 1
+    yield store(f"slot{slot}", number, RELEASE)
+    places = (*places, slot)
+    yield store("told", places, RELEASE)
+    if without != "full fence after the message":
+        yield fence(FULL)
+    return giver, without, places, last
+
+
+def taker(without: str, reader: str, next_frame: int, last: int) -> Body:
+    """Take each frame from this one on."""
+    if next_frame > last:
+        return None
+    places = yield load("told", ACQUIRE)
+    if next_frame >= len(places):
+        return taker, without, reader, next_frame, last
+    if (yield load(f"slot{places[next_frame]}", ACQUIRE)) != next_frame:
+        raise Wrong(f"the {reader} reader has lost frame {next_frame}")
+    yield store(f"taken by {reader}", next_frame + 1)
+    return taker, without, reader, next_frame + 1, last
+
+
+def entrant(without: str, latch: bool, last: int) -> Body:
+    """Enter as a new reader, and take what comes; with ``latch``, the newest that is there, too."""
+    yield store("entry new", 1)
+    if without != "full fence after the entry":
+        yield fence(FULL)
+    places = yield load("told", ACQUIRE)
+    return taker, without, "new", len(places) - latch, last
+
+
+def given_up(without: str = "", latch: bool = True, last: int = 3) -> World:
+    """Return a publisher, a reader that was there before and one that enters meanwhile.
+
+    Frames 0 and 1 are there, and the first reader has taken the older one.
+    """
+    memory = {"told": (0, 1), "entry old": 1, "taken by old": 1, "entry new": 0, "taken by new": 0}
+    memory |= {f"slot{slot}": slot if slot < 2 else -1 for slot in range(last + 1)}
+    starts = [(giver, without, (0, 1), last), (taker, without, "old", 1, last)]
+    return World([*starts, (entrant, without, latch, last)], memory)

@@ -46,3 +46,17 @@ def test_the_pin_of_a_living_reader_is_taken_by_nobody() -> None:
 def test_what_is_done_about_the_dead_is_needed(need: str, wrong: str) -> None:
     with pytest.raises(Wrong, match=wrong):
         pins.entry(need).search()
+
+
+def test_what_a_reader_has_still_to_take_is_not_given_up() -> None:
+    assert pins.given_up(latch=False).search() > 5000
+    assert pins.given_up(latch=True).search() > 20_000
+
+
+@pytest.mark.parametrize(
+    "need",
+    ["look at what was taken", "full fence after the message", "full fence after the entry"],
+)
+def test_without_it_a_frame_is_lost_that_was_to_come(need: str) -> None:
+    with pytest.raises(Wrong, match="has lost frame"):
+        pins.given_up(need).search()

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,17 @@ def pins(shm: Path, topic: str = "image") -> int:
         for slot in range(slots):
             start = L.FRAMES_BLOCKS + slot * L.FRAMES_BLOCK + L.BLOCK_PINS
             count += sum(data[start : start + L.MAX_READERS])
+    return count
+
+
+def used(shm: Path, topic: str = "image") -> int:
+    """Return how many slots have ever held a frame."""
+    count = 0
+    for path in frames_of(shm, topic):
+        data = path.read_bytes()
+        slots = int.from_bytes(data[L.FRAMES_SLOTS : L.FRAMES_SLOTS + 4], "little")
+        blocks = (L.FRAMES_BLOCKS + slot * L.FRAMES_BLOCK for slot in range(slots))
+        count += sum(any(data[at : at + 8]) for at in blocks)
     return count
 
 
@@ -73,7 +84,7 @@ def test_an_exception_sends_nothing_and_gives_the_place_back():
         assert topic.recv() is None
         lend(topic, 1)
         assert topic.recv().max() == 1
-        assert len(topic._publisher._frames._pools) == 1
+        assert len(topic._publisher._frames._slots.pools()) == 1
 
 
 def test_several_loans_at_once_are_several_places():
@@ -89,7 +100,7 @@ def test_a_loan_that_is_never_left_gives_its_place_back_when_it_goes():
             loan = topic.loan(SHAPE)
             loan.__enter__()
             del loan
-        assert len(topic._publisher._frames._pools) == 1
+        assert len(topic._publisher._frames._slots.pools()) == 1
         assert topic.recv() is None
 
 
@@ -204,6 +215,65 @@ def test_what_is_looked_at_never_changes_however_fast_others_come():
         assert topic._publisher.frames_dropped == 0
 
 
+def test_a_place_that_everybody_has_let_go_is_written_again_at_once(shm):
+    with Topic("image", depth=8) as topic, closing(Subscriber("image")) as slow:
+        publisher, fast = topic._publishing(), topic._subscriber
+        publisher.send(np.full(SHAPE, 0, np.uint8))
+        assert slow.recv().max() == fast.recv().max() == 0
+        for number in range(1, 20):
+            publisher.send(np.full(SHAPE, number, np.uint8))
+            assert slow.recv().max() == fast.recv().max() == number
+        assert used(shm) == 2, "the newest stays for who comes later, the other one is warm"
+        with closing(Subscriber("image", latch=True)) as late:
+            assert late.recv().max() == 19
+        for number in range(8):  # now one of them does not read
+            publisher.send(np.full(SHAPE, number, np.uint8))
+            assert fast.recv().max() == number
+        assert [int(a.max()) for a in slow.recv_all()] == list(range(8))
+        assert used(shm) == 8
+
+
+def test_a_reader_that_holds_an_array_does_not_keep_others_from_warm_places(shm):
+    with Topic("image", depth=8) as topic:
+        lend(topic, 100)
+        held = topic.recv()
+        for number in range(20):
+            lend(topic, number)
+            assert topic.recv().max() == number
+        assert used(shm) == 3
+        assert held.min() == held.max() == 100
+
+
+def test_for_readers_without_an_entry_frames_are_kept_as_long_as_they_can_be(shm):
+    with Topic("image", depth=4) as topic, closing(Subscriber("image", depth=4)) as other:
+        other._entry = None  # as in a child by fork
+        topic._publishing()
+        lend(topic, 100)
+        assert topic.recv().max() == other.recv().max() == 100
+        for number in range(4):
+            lend(topic, number)
+            assert topic.recv().max() == number
+        assert [int(a.max()) for a in other.recv_all()] == [0, 1, 2, 3]
+
+
+def test_an_entry_begins_with_nothing_taken(shm):
+    def taken(entry: int) -> list[int]:
+        at = L.FRAMES_TAKEN + 8 * entry
+        found = [path.read_bytes()[at : at + 8] for path in frames_of(shm)]
+        return sorted(int.from_bytes(word, "little") for word in found)
+
+    with Topic("image", depth=4) as topic:
+        for number in range(4):
+            lend(topic, number)
+        with closing(Subscriber("image", latch=True)) as first:
+            entry = first._entry
+            assert first.recv().max() == 3
+            assert taken(entry) == [4]
+        with closing(Subscriber("image")) as second:
+            assert second._entry == entry
+            assert taken(entry) == [0]
+
+
 def test_arrays_of_any_layout_come_out_as_they_went_in():
     base = np.arange(40000, dtype=">i4").reshape(200, 200)
     for array in (base, base.T, base[::2, ::-1], np.asfortranarray(base), base > 7):
@@ -286,12 +356,13 @@ def test_a_loan_in_the_hands_of_the_collector_waits_for_no_lock():
     with Topic("image") as topic:
         loan = topic.loan(SHAPE)
         loan.__enter__()
-        with topic._publisher._pool()._lock:
+        pool = topic._publisher._pool()
+        with pool._growing, getattr(pool._slots, "_lock", nullcontext()):
             del loan
             gc.collect()
         lend(topic, 1)
         assert topic.recv().max() == 1
-        assert len(topic._publisher._pool()._pools) == 1
+        assert len(topic._publisher._pool()._slots.pools()) == 1
 
 
 def test_an_interrupted_copy_gives_its_place_back(monkeypatch):
@@ -306,7 +377,7 @@ def test_an_interrupted_copy_gives_its_place_back(monkeypatch):
                     topic.send(np.zeros(SHAPE))
         assert topic.send(np.ones(SHAPE))
         assert topic.recv().max() == 1
-        assert len(topic._publisher._pool()._pools) == 1
+        assert len(topic._publisher._pool()._slots.pools()) == 1
 
 
 def _raiser(kind: type[BaseException]):
@@ -496,10 +567,10 @@ def test_a_reference_beyond_its_pool_is_refused():
         for wrong in ({"slot": 99}, {"length": 2**40}, {"length": 3}, {"head": b"\xff" * 8}):
             bad = ref._replace(**wrong)
             with pytest.raises(ValueError, match=r"fit|short|dimensions"):
-                subscriber._pins.view(bad, subscriber._entry)
-        assert subscriber._pins.view(ref, subscriber._entry).min() == 1
+                subscriber._pins.view(bad)
+        assert subscriber._pins.view(ref).min() == 1
         old = ref._replace(serial=ref.serial - 1)
-        assert subscriber._pins.view(old, subscriber._entry) is None, "another frame is there now"
+        assert subscriber._pins.view(old) is None, "another frame is there now"
 
 
 def test_a_reader_without_an_entry_gets_a_copy(shm):
