@@ -84,6 +84,9 @@ COMMANDS = {
     "scan": Command("horus.cli.scan", "list what is plugged in, for horus.yaml", "horus scan"),
     "drivers": Command("horus.cli.drivers", "list the device drivers", "horus drivers mpu6050"),
     "buses": Command("horus.cli.buses", "list the kinds of bus", "horus buses socketcan"),
+    "hil": Command(
+        "horus.cli.hil", "check devices on a rig, with reports", "horus hil report results"
+    ),
     "new": Command("horus.cli.new", "begin a robot, or a driver of your own", "horus new my_robot"),
     "service": Command(
         "horus.cli.service",

@@ -1,0 +1,302 @@
+"""The parts of a report's page below its verdict: tables, rows with figures, skips, the machine."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from horus.testing.report import words
+from horus.testing.report.bar import bar
+from horus.testing.report.diff import Comparison
+from horus.testing.report.grid import BAD, STATES, Cell, Row, Table, state_of
+from horus.testing.report.markup import Markup, join, tag
+from horus.testing.report.results import CheckResult, Figure, Report
+
+#: Cells that one comes to with the Tab key; the others are reached by the name of their row.
+_STOPS = BAD | {"warned", "quarantined"}
+#: Up to this many columns their titles are not turned.
+_FEW = 6
+#: What a cell carries when it changed since the baseline.
+_SINCE = {
+    "broke": ("▼", "broke since the baseline"),
+    "fixed": ("▲", "fixed since the baseline"),
+    "slower": ("◂", "slower than in the baseline"),
+    "new": ("+", "new since the baseline"),
+    "gone": ("−", "no longer proven"),
+}
+
+
+def symbol(state: str) -> Markup:
+    """Return the symbol of a state in its colour; what it means is said beside it."""
+    return tag("span", STATES[state].symbol, class_=f"symbol {state}", aria_hidden="true")
+
+
+def anchor(table: Table, row: str, cell: Cell | None = None) -> str:
+    """Return the id of a row's or a cell's details."""
+    texts = [table.title.lower(), row, *([cell.check] if cell is not None else [])]
+    return ".".join(re.sub(r"[^A-Za-z0-9_-]", "_", text) for text in texts)
+
+
+def grids(found: list[Table], comparison: Comparison | None) -> Markup:
+    """Return the tables of rows and checks, with what their symbols mean."""
+    since: dict[tuple[str, str], str] = {}
+    if comparison is not None:
+        for kind, changes in reversed(comparison.parts.items()):
+            since |= {(change.device, change.check): kind for change in changes}
+    parts = [join([tag("h2", table.title), _grid(table, since)]) for table in found]
+    if parts:
+        parts.insert(1, _legend(found, set(since.values())))
+    return tag("section", *parts, id="grid")
+
+
+def _legend(found: list[Table], since: set[str]) -> Markup:
+    counts = sum((table.counts for table in found), Counter[str]())
+    items = [
+        tag("li", symbol(state), f"{about.words} ({counts[state]})")
+        for state, about in STATES.items()
+        if counts[state]
+    ]
+    items += [tag("li", tag("b", mark), text) for k, (mark, text) in _SINCE.items() if k in since]
+    return tag("ul", *items, class_="legend", aria_label="What the symbols mean")
+
+
+def _grid(table: Table, since: dict[tuple[str, str], str]) -> Markup:
+    head = tag(
+        "tr",
+        tag("th", "", scope="col", class_="row"),
+        *(
+            tag("th", tag("span", title, class_="title"), check, scope="col")
+            for check, title in table.checks
+        ),
+        tag("th", "", scope="col"),
+    )
+    body = (
+        tag(
+            "tr",
+            tag(
+                "th",
+                tag("a", row.name or "rig", href=f"#{anchor(table, row.name)}"),
+                tag("span", f" {row.about}", class_="about soft small"),
+                scope="row",
+                class_="row",
+            ),
+            *(tag("td", _cell(table, row, cell, since)) for cell in row.cells),
+            tag("td", _sum(row), class_="sum"),
+            class_="bad" if row.bad else "fine",
+        )
+        for row in table.rows
+    )
+    return tag(
+        "div",
+        tag(
+            "table",
+            tag("thead", head),
+            tag("tbody", *body),
+            class_=f"grid {'many' if len(table.checks) > _FEW else 'few'}",
+        ),
+        class_="scroll",
+        role="region",
+        tabindex="0",
+        aria_label=f"{table.title} and their checks",
+    )
+
+
+def _sum(row: Row) -> str:
+    return f"{len(row.bad)} failed" if row.bad else ""
+
+
+def _cell(table: Table, row: Row, cell: Cell, since: dict[tuple[str, str], str]) -> Markup:
+    state = STATES[cell.state]
+    said = f"{row.name or 'rig'}, {cell.check} {cell.title}: {state.words}"
+    mark, changed = _SINCE.get(since.get((row.name, cell.check), ""), ("", ""))
+    said = f"{said}; {changed}" if changed else said
+    inner = [
+        tag("span", state.symbol, aria_hidden="true"),
+        tag("span", mark, class_="since", aria_hidden="true") if mark else "",
+    ]
+    if cell.state == "missing":
+        return tag("span", *inner, class_="cell missing", role="img", aria_label=said, title=said)
+    return tag(
+        "a",
+        *inner,
+        href=f"#{anchor(table, row.name, cell)}",
+        class_=f"cell {cell.state}",
+        aria_label=said,
+        title=said,
+        tabindex="0" if cell.state in _STOPS or mark else "-1",
+    )
+
+
+def rows(found: list[Table]) -> Markup:
+    """Return every row with its checks and their figures; those that failed are open."""
+    parts = [_row(table, row) for table in found for row in table.rows]
+    if not parts:
+        return Markup("")
+    return tag("section", tag("h2", "Checks and figures"), *parts, id="rows")
+
+
+def _row(table: Table, row: Row) -> Markup:
+    return tag(
+        "details",
+        tag(
+            "summary",
+            tag("strong", row.name or "rig"),
+            tag("span", f" {row.about} – {words.counted(row.counts)}", class_="soft"),
+        ),
+        *(_check(table, row, cell) for cell in row.cells if cell.results),
+        class_="row",
+        id=anchor(table, row.name),
+        open=bool(row.bad),
+    )
+
+
+def _check(table: Table, row: Row, cell: Cell) -> Markup:
+    return tag(
+        "div",
+        tag(
+            "h4",
+            symbol(cell.state),
+            f"{cell.check} {cell.title}",
+            tag("span", f"{STATES[cell.state].words}, {_took(cell)}", class_="soft small"),
+        ),
+        *(_test(result, named=len(cell.results) > 1) for result in cell.results),
+        class_="check",
+        id=anchor(table, row.name, cell),
+    )
+
+
+def _took(cell: Cell) -> str:
+    return words.quantity(round(sum(result.seconds for result in cell.results), 2), "s")
+
+
+def _test(result: CheckResult, named: bool) -> Markup:
+    parts: list[str] = []
+    if named:
+        test = result.test.rpartition("::")[2]
+        parts.append(tag("div", symbol(state_of(result)), " ", tag("code", test)))
+    if result.reason:
+        parts.append(tag("p", result.reason.strip(), class_="why"))
+    if result.figures:
+        parts.append(tag("div", *map(_figure, result.figures), class_="figures"))
+    if result.status in BAD:
+        parts.append(tag("p", "Test: ", tag("code", result.test), class_="soft small why"))
+    if result.detail:
+        parts.append(
+            tag("details", tag("summary", "What pytest shows"), tag("pre", result.detail.strip()))
+        )
+    return tag("div", *parts, class_="test")
+
+
+def _figure(figure: Figure) -> Markup:
+    state = "is-bad" if not figure.fits else "is-warned" if figure.warned else ""
+    beyond = words.beyond(figure)
+    allowed = words.limits(figure) + (f": {beyond}" if beyond else "")
+    if figure.warned and figure.warn is not None:
+        allowed += f", worth a look from {words.quantity(figure.warn, figure.unit)}"
+    return tag(
+        "div",
+        tag("span", words.name(figure), class_=f"name {state}"),
+        tag("span", words.quantity(figure.value, figure.unit), class_=f"value {state}"),
+        tag("span", bar(figure)),
+        tag("span", allowed, class_=f"allowed-words small {state or 'soft'}"),
+        class_="row-of-figure",
+    )
+
+
+def skips(report: Report) -> Markup:
+    """Return what was skipped or is in quarantine, by its reason."""
+    parts = []
+    for status, title in (("skipped", "Skipped"), ("quarantined", "In quarantine")):
+        groups: dict[str, list[CheckResult]] = {}
+        for result in report.checks:
+            if result.status == status:
+                groups.setdefault(result.reason.strip() or "no reason given", []).append(result)
+        if groups:
+            count = sum(map(len, groups.values()))
+            items = [
+                tag("li", tag("span", reason, class_="why"), tag("br"), _whom(results))
+                for reason, results in sorted(groups.items(), key=lambda item: -len(item[1]))
+            ]
+            parts.append(tag("h2", f"{title}: {words.plural(count, 'test')}, and why"))
+            parts.append(tag("ul", *items, class_="reasons"))
+    return tag("section", *parts, id="skips") if parts else Markup("")
+
+
+def _whom(results: list[CheckResult]) -> Markup:
+    by_check: dict[str, list[str]] = {}
+    for result in results:
+        by_check.setdefault(result.check, []).append(result.device or "rig")
+    texts = [f"{check}: {', '.join(dict.fromkeys(names))}" for check, names in by_check.items()]
+    return tag("span", "; ".join(texts), class_="soft small")
+
+
+def faults(report: Report) -> Markup:
+    """Return the faults that were injected; one that was not undone is told in words."""
+    if not report.faults:
+        return Markup("")
+    head = tag("tr", *(tag("th", t, scope="col") for t in ("After", "Device", "Fault", "How", "")))
+    body = (
+        tag(
+            "tr",
+            tag("td", words.quantity(round(fault.at, 1), "s")),
+            tag("td", fault.device),
+            tag("td", fault.kind),
+            tag("td", fault.how),
+            tag("td", "undone" if fault.undone else tag("strong", "✗ NOT UNDONE")),
+        )
+        for fault in report.faults
+    )
+    bad = sum(not fault.undone for fault in report.faults)
+    summary = f"{words.plural(len(report.faults), 'fault')}" + (
+        f", {bad} not undone" if bad else ""
+    )
+    table = _plain(head, body)
+    return tag(
+        "section",
+        tag("h2", "Faults injected"),
+        tag("details", tag("summary", summary), table, open=bool(bad)),
+        id="faults",
+    )
+
+
+def _plain(head: Markup, body: Iterable[Markup]) -> Markup:
+    table = tag("table", tag("thead", head), tag("tbody", *body), class_="plain")
+    return tag("div", table, class_="wide")
+
+
+def machine(report: Report) -> Markup:
+    """Return the rig, what ran on it, and who the devices say they are."""
+    rig, versions = report.rig, report.versions
+    packages = ", ".join(f"{name} {version}" for name, version in versions.packages.items())
+    facts = {
+        "Rig": f"{rig.name} ({words.KINDS[rig.kind][0].lower()})",
+        "Rig file": rig.file,
+        "Hazards allowed": ", ".join(rig.allow) or "none: nothing that moves, heats or unplugs",
+        **rig.facts,
+        "HORUS": f"{versions.horus}, {versions.core} core" if versions.core else versions.horus,
+        "Python": versions.python,
+        "Kernel": versions.kernel,
+        "Packages": packages,
+        "Started": report.started,
+    }
+    items = [part for k, v in facts.items() if v for part in (tag("dt", k), tag("dd", v))]
+    titles = ("Device", "Driver", "Bus", "Place", "Identity", "")
+    head = tag("tr", *(tag("th", text, scope="col") for text in titles))
+    body = (
+        tag(
+            "tr",
+            *(tag("td", text) for text in (d.name, d.use, d.bus, d.place)),
+            tag("td", d.identity or "says none"),
+            tag("td", "simulated" if d.mock else "real"),
+        )
+        for d in report.devices
+    )
+    table = _plain(head, body)
+    return tag(
+        "section",
+        tag("h2", "Rig and versions"),
+        tag("dl", *items, class_="facts"),
+        *([tag("h2", "Devices and identities"), table] if report.devices else []),
+        id="machine",
+    )

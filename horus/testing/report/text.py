@@ -1,0 +1,79 @@
+"""A report at the terminal: the tables, what failed and why, and the verdict at the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from horus.testing.report import diff, words
+from horus.testing.report.diff import Comparison
+from horus.testing.report.grid import STATES, Table, tables
+from horus.testing.report.markup import clean
+from horus.testing.report.results import CheckResult, Report
+
+
+def text(report: Report, comparison: Comparison | None = None) -> str:
+    """Return a report in lines of text."""
+    parts = [_grid(table) for table in tables(report)]
+    if parts:
+        parts.append(_legend(report))
+    parts += [_failed(report), _skipped(report)]
+    if comparison is not None:
+        parts.append(diff.text(comparison))
+    kind, proves, cannot = words.KINDS[report.rig.kind]
+    last = [f"rig {report.rig.name}: {words.verdict(report)}"]
+    last += [f"  {line}" for line in report.reason.splitlines()]
+    last += [f"  {note}" for note in words.notes(report)]
+    last.append(f"  {kind}: a pass proves {proves}. It cannot prove {cannot}.")
+    return clean("\n\n".join(filter(None, [*parts, "\n".join(last)]))) + "\n"
+
+
+def _grid(table: Table) -> str:
+    width = max(len(table.title), *(len(row.name or "rig") for row in table.rows))
+    widths = [len(check) for check, _ in table.checks]
+    head = [f"{table.title:<{width}}", *(check for check, _ in table.checks)]
+    lines = ["  ".join(head)]
+    for row in table.rows:
+        cells = (
+            f"{STATES[cell.state].symbol:^{w}}" for cell, w in zip(row.cells, widths, strict=True)
+        )
+        lines.append("  ".join([f"{row.name or 'rig':<{width}}", *cells]).rstrip())
+    return "\n".join(lines)
+
+
+def _legend(report: Report) -> str:
+    counts = sum((table.counts for table in tables(report)), Counter[str]())
+    return "  ".join(
+        f"{about.symbol} {words.counted(Counter({state: counts[state]}))}"
+        for state, about in STATES.items()
+        if counts[state]
+    )
+
+
+def _failed(report: Report) -> str:
+    lines = [
+        f"  {row.name or 'rig'} ({row.about}) {cell.check} {cell.title}: "
+        + _indented("; ".join(words.wrong(result)))
+        for table in tables(report)
+        for row in table.rows
+        for cell in row.bad
+        for result in cell.results
+        if result.status in ("failed", "error")
+    ]
+    return "\n".join(["failed:", *lines]) if lines else ""
+
+
+def _skipped(report: Report) -> str:
+    groups: dict[str, list[CheckResult]] = {}
+    for result in report.checks:
+        if result.status == "skipped":
+            groups.setdefault(result.reason.strip() or "no reason given", []).append(result)
+    lines = [
+        f"  {len(results)} × {', '.join(dict.fromkeys(r.check for r in results))}: "
+        + _indented(reason)
+        for reason, results in sorted(groups.items(), key=lambda item: -len(item[1]))
+    ]
+    return "\n".join(["skipped:", *lines]) if lines else ""
+
+
+def _indented(lines: str) -> str:
+    return lines.replace("\n", "\n    ")
