@@ -83,13 +83,27 @@ class Ina219(Driver[Ina219Config, Ina219Registers]):
     def probe(self) -> bool:
         """Check bits that are always 0 here; the chip has no identity register."""
         config, bus = self.map.config, self.map.bus_voltage
-        if config & 0x4000 or bus & UNUSED or self.map.calibration & 1:
-            raise self.stranger(
-                f"is no INA219: its configuration reads 0x{config:04X}, its bus voltage "
-                f"0x{bus:04X}, which have bits that must be 0",
-                hint="is it an INA226 or a PCA9685?",
-            )
-        return True
+        calibration = self.map.calibration
+        text = f"its configuration reads 0x{config:04X}, its bus voltage 0x{bus:04X}"
+        if config & 0x4000 or bus & UNUSED or calibration & 1:
+            text = f"{text}, which have bits that must be 0"
+        elif not config:
+            text = f"{text}, and no program sets it up so"
+        elif bus & OVERFLOW or self._multiplies(calibration):
+            return True
+        else:
+            text = f"{text}, its current is not its shunt voltage times 0x{calibration:04X} / 4096"
+        raise self.stranger(f"is no INA219: {text}", hint="is it an INA226 or a PCA9685?")
+
+    def _multiplies(self, calibration: int) -> bool:
+        """Return whether its current is computed from its shunt voltage, as only this chip does."""
+        if not calibration:
+            return True  # which is how it comes up: the current is 0
+        for _ in range(3):  # it may finish a measurement between two of these
+            shunt, current, later = self.map.shunt_voltage, self.map.current, self.map.shunt_voltage
+            if any(abs(current - drop * calibration / 4096) < 2 for drop in (shunt, later)):
+                return True
+        return False
 
     @property
     def scale(self) -> int:

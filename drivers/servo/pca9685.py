@@ -42,6 +42,10 @@ class Pca9685Registers(RegisterMap):
     mode1 = Register(0x00, reset=0x11)
     mode2 = Register(0x01, reset=0x04)
     modes = Burst(0x00, "2B")
+    subaddress_1 = Register(0x02, reset=0xE2)  # not used; they tell the chip from an INA219
+    subaddress_2 = Register(0x03, reset=0xE4)
+    subaddress_3 = Register(0x04, reset=0xE8)
+    all_call = Register(0x05, reset=0xE0)
     outputs = Burst(FIRST, "<32H")
     all_off_high = Register(0xFD)
     prescale = Register(0xFE, reset=0x1E)

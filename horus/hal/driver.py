@@ -95,6 +95,8 @@ class Driver(ABC, Generic[ConfigT, MapT]):
     poll_rate: ClassVar[float] = 0.0
     #: Options that are saved per device by `horus.hardware.calibration`; None for a device without.
     calibration_type: ClassVar[type[Config] | None] = None
+    #: Which checks of a rig do not apply to the device, and why: ``{"C1.wrong": "it has no ..."}``.
+    exempt: ClassVar[Mapping[str, str]] = {}
     #: The simulated device, set by the twin's class statement.
     twin: ClassVar[type[Sim[Any, Any]] | None] = None
 

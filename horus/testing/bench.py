@@ -75,13 +75,18 @@ def device_entry(use: str, name: str = "device", **given: Any) -> DeviceEntry:
     return DeviceEntry(name, use, driver, "bus0", config, None, 1)
 
 
-def next_station(driver: type[Driver[Any, Any]]) -> dict[str, Any]:
-    """Return the option that puts a second device beside the first; {} if none can be there."""
+def next_station(driver: type[Driver[Any, Any]], config: Any = None) -> dict[str, Any]:
+    """Return the option that puts a second device beside one; {} if none can be there.
+
+    The first has ``config``, or the options that it must have.
+    """
     name = driver.map_type.station_option
     if not name:
         return {}
     about = options(driver.config_type)[name]
     first = required_options(driver).get(name, about.default)
+    if config is not None:
+        first = getattr(config, name)
     choices = get_args(about.type) if get_origin(about.type) is Literal else ()
     if choices:
         others = [choice for choice in choices if choice != first]
@@ -121,15 +126,18 @@ class Bench:
             )
             twins.append(driver.twin(second.config))
         self.host: CanSimHost | None = None
+        self._places: Any = None  # where the bus has its twins
         #: The type of its commands; None if it only measures.
         self.kind = topics.command_type(driver) if issubclass(driver, Actuator) else None
         now = clock.monotonic_ns
         if driver.map_type.bus_kind == "can":
             self.wire = CanWire("bus0", now)
             self.host = CanSimHost(self.wire.open(), twins, now)
+            self._places = self.host.twins
             self.bus = BusHandle("bus0", self.wire.open, now)
         elif driver.map_type.bus_kind == "serial":
             port = LocalSerial(twins, "bus0", now, clock.sleep)
+            self._places = port.host.twins
             self.bus = BusHandle("bus0", lambda: port, now)
         elif driver.map_type.bus_kind == "modbus":
             line = SimModbusBus("bus0", now, clock.sleep)
@@ -140,6 +148,7 @@ class Bench:
             i2c = SimI2cBus("bus0", now, clock.sleep)
             for one in twins:
                 i2c.attach(one)
+            self._places = i2c.twins
             self.bus = BusHandle("bus0", lambda: i2c, now)
         self.data = Subscriber(topics.data_topic(self.device.name, driver), depth=1000)
         self.status = Subscriber(topics.status_topic(self.device.name), depth=1000)
@@ -171,6 +180,13 @@ class Bench:
         """After `close`: begin again with a new node, on the same bus and twin."""
         self.node = self._begin()
 
+    def put(self, twin: Any) -> None:
+        """Put another twin in the place of the device's own."""
+        if self._places is None:
+            raise TypeError(f"{self.device.use}: no other twin can stand in its place")
+        self._places[self.device.station if isinstance(self._places, dict) else 0] = twin
+        self.twin = twin
+
     def pause(self, seconds: float) -> None:
         """Let time pass for the twin alone."""
         self.clock.advance(seconds)
@@ -195,10 +211,17 @@ class Bench:
                 self.command(command)
             self.scheduler.tick_once()
 
-    def command(self, command: Any, age: float = 0.0, sender: str = "one") -> None:
-        """Send a command stamped ``age`` seconds ago, from one of several publishers."""
+    def command(
+        self, command: Any, age: float = 0.0, sender: str = "one", to: str | None = None
+    ) -> None:
+        """Send a command stamped ``age`` seconds ago, from one of several publishers.
+
+        ``to`` is the name of the device, if it is not the first.
+        """
+        topic = topics.command_topic(to or self.device.name)
+        sender = f"{sender} to {topic}"
         if sender not in self.senders:
-            self.senders[sender] = Publisher(topics.command_topic(self.device.name))
+            self.senders[sender] = Publisher(topic)
         stamp_ns = self.clock.monotonic_ns() - int(age * 1e9)
         if age < 0 and (simulated := process_clock.in_use()) is not None:
             process_clock.use(None)

@@ -185,6 +185,27 @@ def test_other_chips_at_this_address_are_rejected(clock: Any, register: int, wor
     assert all(entry.startswith("read") for entry in bus.log)
 
 
+def test_a_chip_that_does_not_multiply_is_rejected(clock: Any) -> None:
+    """A PCA9685 with its address bits as they come up reads each byte twice."""
+    bus = Chip()
+    bus.words = {0: 0x1111, 1: 0x0404, 2: 0xE2E2, 3: 0xE4E4, 4: 0xE8E8, 5: 0xE0E0}
+    with pytest.raises(DeviceFault, match="is no INA219: .* is not its shunt voltage times 0xE0E0"):
+        made(bus, clock).probe()
+
+
+def test_a_chip_that_another_program_has_set_up_is_accepted(clock: Any) -> None:
+    bus = Chip()
+    bus.words = {0: 0x399F, 1: 1000, 2: 0x5DC2, 3: 0, 4: 1638, 5: 0x1A36}  # 1000 × 6710 / 4096
+    assert made(bus, clock).probe()
+
+
+def test_a_chip_that_reads_0_everywhere_is_rejected(clock: Any) -> None:
+    bus = Chip()
+    bus.words = dict.fromkeys(range(6), 0)
+    with pytest.raises(DeviceFault, match="reads 0x0000, .* no program sets it up so"):
+        made(bus, clock).probe()
+
+
 # the twin, seen from the bus with addresses and bytes only ---------------------------------------
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from horus.testing.bench import Bench, HandClock
+from horus.bus import Subscriber
+from horus.hardware import topics
+from horus.hardware.node import DriverNode
+from horus.testing.bench import Bench, HandClock, next_station
+from horus.testing.rig import strangers
 from horus.testing.rig.file import RigDevice, RigFile
 from horus.testing.rig.onefile import write_robot
-from horus.testing.rig.under_test import DeviceUnderTest, FaultRecord, Faults
+from horus.testing.rig.under_test import DeviceUnderTest, FaultRecord, Faults, Neighbour
 
 
 class TwinFaults(Faults):
@@ -89,11 +94,17 @@ class MockDevice(DeviceUnderTest):
         self, rig: RigFile, device: RigDevice, clock: HandClock, folder: Path, faults: Any
     ) -> None:
         super().__init__(device)
-        self.bench = Bench(device.entry, clock)
-        self.fault = TwinFaults(self.name, self.bench.twin, faults)
         self._rig = rig
         self._clock = clock
         self._folder = folder
+        self._records = faults
+        self._closed = True
+        self._begin(Bench(device.entry, clock))
+
+    def _begin(self, bench: Bench) -> None:
+        """Begin on a new bench, with a new twin."""
+        self.bench = bench
+        self.fault = TwinFaults(self.name, bench.twin, self._records)
         self._closed = False
 
     @property
@@ -120,9 +131,14 @@ class MockDevice(DeviceUnderTest):
         """Return a command that the twin follows."""
         return self.bench.good
 
-    def command(self, command: Any, age: float = 0.0) -> None:
-        """Send a command stamped ``age`` seconds ago."""
-        self.bench.command(command, age)
+    @property
+    def joints(self) -> int:
+        """Return the number of joints of a device that has several."""
+        return self.bench.joints
+
+    def command(self, command: Any, age: float = 0.0, sender: str = "one") -> None:
+        """Send a command stamped ``age`` seconds ago, from one of several senders."""
+        self.bench.command(command, age, sender)
 
     def clock(self) -> int:
         """Return the simulated time in ns."""
@@ -142,6 +158,49 @@ class MockDevice(DeviceUnderTest):
         """After `close`: begin again with a new node, on the same twin."""
         self.bench.reopen()
         self._closed = False
+
+    def retune(self, **options: Any) -> None:
+        """Begin again with a new twin and other options of the driver."""
+        self._end()
+        entry = self.bench.device
+        self._begin(Bench(replace(entry, config=replace(entry.config, **options)), self._clock))
+
+    def neighbour(self) -> Neighbour:
+        """Begin again with a second device of the same kind at the next place on the bus."""
+        driver, config = self.entry.driver, self.bench.device.config
+        beside = next_station(driver, config)
+        if not beside:
+            pytest.skip(f"{self.name}: a second {self.use} cannot be on the same bus")
+        self._end()
+        self._begin(Bench(self.bench.device, self._clock, beside=beside))
+        node, twin = self.bench.neighbour or (None, None)
+        assert isinstance(node, DriverNode) and twin is not None
+        name = node.device.name
+        return Neighbour(
+            name,
+            node,
+            Subscriber(topics.data_topic(name, driver), depth=1000),
+            TwinFaults(name, twin, self._records),
+            lambda command: self.bench.command(command, to=name),
+            twin.truth,
+        )
+
+    def strangers(self) -> list[str]:
+        """Return the drivers whose twins can stand in its place, and a chip unlike any."""
+        return strangers.names(self.bench.device)
+
+    def put(self, stranger: str) -> None:
+        """Begin again with another device's twin in its place."""
+        self._end()
+        bench = Bench(self.bench.device, self._clock)
+        bench.put(strangers.twin(stranger, bench.device))
+        self._begin(bench)
+
+    def _end(self) -> None:
+        """Leave the bench; what was published on it is old."""
+        self.close()
+        self.bench.data.close()
+        self.bench.status.close()
 
     def truth(self) -> dict[str, Any] | None:
         """Return the twin's true state."""

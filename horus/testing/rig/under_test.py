@@ -74,6 +74,21 @@ class Faults:
         """Undo all faults."""
 
 
+@dataclass
+class Neighbour:
+    """A second device on the bus of the one under test, whose node runs together with its own."""
+
+    name: str
+    node: DriverNode
+    #: What it sends.
+    data: Subscriber
+    fault: Faults
+    #: Sends it a command.
+    command: Callable[[Any], None]
+    #: The true state of its twin; None on a bench.
+    truth: Callable[[], dict[str, Any] | None]
+
+
 class DeviceUnderTest(ABC):
     """One device of a rig with its driver's node at work."""
 
@@ -127,6 +142,16 @@ class DeviceUnderTest(ABC):
         """Return whether the device is an actuator."""
         return self.node.is_actuator
 
+    @property
+    def driver(self) -> Any:
+        """Return the driver at work, or None while there is none."""
+        return self.node._driver
+
+    @property
+    def joints(self) -> int:
+        """Return the number of joints of a device that has several."""
+        return max(1, len(self.entry.stations))
+
     @abstractmethod
     def order(self, value: float) -> Any:
         """Return a command of the driver's type: a velocity (rad/s), or an angle (rad)."""
@@ -137,8 +162,8 @@ class DeviceUnderTest(ABC):
         """Return a command that the device follows without harm to anything."""
 
     @abstractmethod
-    def command(self, command: Any, age: float = 0.0) -> None:
-        """Send a command stamped ``age`` seconds ago."""
+    def command(self, command: Any, age: float = 0.0, sender: str = "one") -> None:
+        """Send a command stamped ``age`` seconds ago, from one of several senders."""
 
     @abstractmethod
     def clock(self) -> int:
@@ -171,6 +196,22 @@ class DeviceUnderTest(ABC):
     @abstractmethod
     def reopen(self) -> None:
         """After `close`: begin again with a new node."""
+
+    @abstractmethod
+    def retune(self, **options: Any) -> None:
+        """Close it and begin again with other options of the driver."""
+
+    def neighbour(self) -> Neighbour:
+        """Begin again with a second device on the bus, which is returned."""
+        pytest.skip(f"{self.name}: the rig has no second device on {self.entry.bus}: add one")
+
+    def strangers(self) -> list[str]:
+        """Return which other devices can be put in its place, by `put`."""
+        return []
+
+    def put(self, stranger: str) -> None:
+        """Begin again with another device in its place, one of `strangers`."""
+        pytest.skip(f"{self.name}: nobody is there to put another device in its place")
 
     @abstractmethod
     def truth(self) -> dict[str, Any] | None:
