@@ -242,15 +242,14 @@ def _extension(code: int, data: bytes) -> object:
     raise ValueError(f"unknown extension type {code}")
 
 
-#: Decode a MessagePack payload; raises ValueError, TypeError or msgpack's errors for a damaged one.
-unpack: Callable[[bytes], Any] = partial(
-    msgpack.unpackb,
-    raw=False,
-    strict_map_key=False,
-    use_list=True,
-    unicode_errors="surrogatepass",
-    ext_hook=_extension,
-)
+def unpack(data: bytes) -> Any:
+    """Decode a MessagePack payload.
+
+    Raises ValueError, TypeError or an error of `msgpack` for a damaged one.
+    """
+    return msgpack.unpackb(
+        data, strict_map_key=False, unicode_errors="surrogatepass", ext_hook=_extension
+    )
 
 
 def spec_with_frame(type_hash: int) -> MessageSpec:

@@ -16,7 +16,7 @@ from mmap import mmap
 from typing import TYPE_CHECKING, Any
 
 from horus.bus import layout as L
-from horus.bus.codec import new_pack
+from horus.bus.codec import new_pack, unpack
 from horus.clock import now_ns
 from horus.errors import CorruptTopicError
 
@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from horus.message import MessageSpec
 
 _HEAD = struct.Struct("<QQII")
+_pack_head, _unpack_head = _HEAD.pack_into, _HEAD.unpack_from
 _STRONGLY_ORDERED = platform.machine().lower() in {"x86_64", "amd64", "i686", "i386"}
 _fence_lock = threading.Lock()
 _GENERATION = L.CONTROL_GENERATION // 8
 _DEPTH = L.CONTROL_DEPTH // 4
 _READERS = L.CONTROL_READERS // 4
+_WAITING = L.CONTROL_WAITING // 8
+_FIRST_WAITING = 8  # readers whose bytes are in that word
 _DEPTH_PATIENCE = 64  # sends until more depth is tried for again
 _AHEAD = 1_000_000_000  # ns that a stamp may be ahead of this clock
 _NEXT = L.RING_NEXT // 8
@@ -56,7 +59,9 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-_fence: Callable[[], None] = _no_fence if _STRONGLY_ORDERED else fence
+#: Whether loads and stores have to be kept in order by fences.
+_FENCES = not _STRONGLY_ORDERED
+_fence: Callable[[], None] = fence if _FENCES else _no_fence
 
 
 class Writer:
@@ -75,6 +80,7 @@ class Writer:
     ) -> None:
         self._control = memoryview(control)
         self._halves = self._control.cast("I")
+        self._eights = self._control.cast("Q")
         self._spec = spec
         self._pack = new_pack()
         self._encode = encode
@@ -83,6 +89,8 @@ class Writer:
         self._wake = wake
         self._describe = describe
         self._last: MessageSpec | None = spec
+        #: The class whose messages go the short way: the last one sent, if it has no frame.
+        self._usual: type | None = None
         self._lock = threading.RLock()
         self._capacity = -1
         self._depth = 0
@@ -93,6 +101,7 @@ class Writer:
         """Write into this ring from now on, unless more was sent than the caller knows."""
         if next_number != self.next:
             return False
+        self._memory = ring
         self._ring = memoryview(ring)
         self._words = self._ring.cast("Q")
         self._mask = slots - 1
@@ -105,21 +114,19 @@ class Writer:
     def send(self, message: object, stamp_ns: int | None = None) -> bool:
         """Put a message on the topic; True once it is there."""
         with self._lock:
-            spec = getattr(type(message), "__horus_spec__", None)
-            if spec is not None and spec.cls is not type(message):
-                spec = None
-            if self._spec is not None and spec is not self._spec:
-                self._refuse(message)
+            data: bytes | None = None
             parts: tuple[Any, ...] = ()
-            if spec is not None and spec is not self._last:
-                self._describe(spec)
-                self._last = spec
-            packed = spec is not None and spec.frame is None
-            if packed:
-                assert spec is not None
-                kind, size, type_hash = L.KIND_STRUCT, spec.size, spec.hash
+            if type(message) is dict and self._spec is None:
+                try:
+                    data = self._pack(message)
+                except (TypeError, ValueError, OverflowError):
+                    pass  # something in it needs the long way
+            if data is not None:
+                kind, size, type_hash = L.KIND_MSGPACK, len(data), 0
+            elif type(message) is self._usual or self._is_packed(message):
+                kind, size, type_hash = L.KIND_STRUCT, self._size, self._hash
             else:
-                kind, parts, type_hash = self._encode_any(message)
+                kind, parts, type_hash = self._encode(message)
                 size = sum(map(len, parts))
                 if not size and kind == L.KIND_FRAME:
                     return False  # readers hold every frame: it is lost
@@ -128,10 +135,11 @@ class Writer:
             if self._halves[_DEPTH] > self._depth:
                 self._try_deeper()
             number = self.next
-            offset = L.RING_HEADER + (number & self._mask) * self._stride
+            start = L.RING_HEADER + (number & self._mask) * self._stride
             ring, words = self._ring, self._words
-            words[offset // 8] = 2 * number + 1
-            _fence()
+            words[start >> 3] = 2 * number + 1
+            if _FENCES:
+                fence()
             if stamp_ns is None:
                 stamp_ns = now_ns()
             elif not isinstance(stamp_ns, int) or not 0 < stamp_ns <= now_ns() + _AHEAD:
@@ -139,27 +147,57 @@ class Writer:
                     f"stamp_ns is {stamp_ns!r}: it must be nanoseconds of time.monotonic_ns(), "
                     "not ahead of now"
                 )
-            _HEAD.pack_into(ring, offset + L.SLOT_STAMP, stamp_ns, type_hash, size, kind)
-            offset += L.SLOT_HEADER
-            if packed:
-                assert spec is not None
-                spec.pack_into(ring, offset, message)
+            _pack_head(ring, start + L.SLOT_STAMP, stamp_ns, type_hash, size, kind)
+            offset = start + L.SLOT_HEADER
+            if data is not None:
+                self._memory[offset : offset + size] = data
+            elif kind == L.KIND_STRUCT:
+                self._pack_into(ring, offset, message)
             else:
                 for part in parts:
                     ring[offset : offset + len(part)] = part
                     offset += len(part)
-            _fence()
-            words[(L.RING_HEADER + (number & self._mask) * self._stride) // 8] = 2 * number + 2
-            _fence()
-            words[_NEXT] = self.next = number + 1
-            readers = self._halves[_READERS]
-            if readers:
+            if _FENCES:
                 fence()
-                readers = min(readers, L.MAX_READERS)
-                waiting = self._control[L.CONTROL_WAITING : L.CONTROL_WAITING + readers]
-                if any(waiting):
-                    self._wake()
-            return True
+            words[start >> 3] = 2 * number + 2
+            if _FENCES:
+                fence()
+            words[_NEXT] = self.next = number + 1
+        # Whoever waits says so before it looks for messages; so this looks after the message is
+        # there. Giving back the lock has kept the two apart on a strongly ordered CPU.
+        if _FENCES:
+            fence()
+        try:
+            if self._eights[_WAITING] or self._halves[_READERS] > _FIRST_WAITING:
+                self._wake_readers()
+        except (AttributeError, ValueError):
+            if self._capacity >= 0:
+                raise
+            # Another thread has closed this end meanwhile: readers look by themselves.
+        return True
+
+    def _is_packed(self, message: object) -> bool:
+        """Return whether this is a declared message that is packed into its slot as a whole."""
+        spec: MessageSpec | None = getattr(type(message), "__horus_spec__", None)
+        if spec is not None and spec.cls is not type(message):
+            spec = None
+        if self._spec is not None and spec is not self._spec:
+            self._refuse(message)  # which raises
+        if spec is None:
+            return False
+        if spec is not self._last:
+            self._describe(spec)
+            self._last = spec
+        if spec.frame is not None:
+            return False
+        self._usual, self._size, self._hash = spec.cls, spec.size, spec.hash
+        self._pack_into = spec.pack_into
+        return True
+
+    def _wake_readers(self) -> None:
+        readers = min(self._halves[_READERS], L.MAX_READERS)
+        if any(self._control[L.CONTROL_WAITING : L.CONTROL_WAITING + readers]):
+            self._wake()
 
     def _try_deeper(self) -> None:
         """Ask for more depth, without waiting: who sends may have a motor to mind."""
@@ -168,14 +206,6 @@ class Writer:
         if not self._patience:
             self._patience = _DEPTH_PATIENCE
             self._grow(0)
-
-    def _encode_any(self, message: object) -> tuple[int, tuple[Any, ...], int]:
-        if type(message) is dict:
-            try:
-                return L.KIND_MSGPACK, (self._pack(message),), 0
-            except (TypeError, ValueError, OverflowError):
-                pass  # something in it needs the long way
-        return self._encode(message)
 
     def detach(self) -> None:
         """Write nowhere until `attach`: the next send asks for a ring."""
@@ -189,7 +219,7 @@ class Writer:
         """Let go of the memory."""
         with self._lock:
             self._capacity = -1
-            for name in ("_words", "_ring", "_halves", "_control"):
+            for name in ("_words", "_ring", "_eights", "_halves", "_control"):
                 view = self.__dict__.pop(name, None)
                 if view is not None:
                     view.release()
@@ -198,10 +228,21 @@ class Writer:
 class _Ring:
     """One publisher's ring and how far this reader has come in it."""
 
-    __slots__ = ("base", "cursor", "limit", "mask", "publisher", "stride", "view", "words")
+    __slots__ = (
+        "base",
+        "cursor",
+        "limit",
+        "mask",
+        "memory",
+        "publisher",
+        "stride",
+        "view",
+        "words",
+    )
 
     def __init__(self, publisher: int, memory: mmap, slots: int, stride: int, base: int) -> None:
         self.publisher = publisher
+        self.memory = memory
         self.view = memoryview(memory)
         self.words = self.view.cast("Q")
         self.mask = slots - 1
@@ -213,6 +254,10 @@ class _Ring:
     def release(self) -> None:
         self.words.release()
         self.view.release()
+
+
+#: Stands for what is not read by the short way.
+_UNUSUAL: tuple[Any, int] = (None, -1)
 
 
 class _Overwritten(Exception):
@@ -246,6 +291,10 @@ class Reader:
         #: What went wrong after messages were read that must not be lost with it.
         self._trouble: Exception | None = None
         self._rings: list[_Ring] = []
+        #: What `_quick` reads: the type declared, or else the last that came, unless with a frame.
+        self._usual_hash = self._usual_size = -1
+        if spec is not None:
+            self._note_usual(spec)
         self._lock = threading.RLock()
         self.dropped = 0
         self.last_stamp = 0
@@ -284,6 +333,10 @@ class Reader:
         ]
 
     # reading ---------------------------------------------------------------------------------
+
+    def _news(self) -> bool:
+        """Return whether `_refresh` has something to do."""
+        return self._trouble is not None or self._control_words[_GENERATION] != self._generation
 
     def _refresh(self) -> None:
         if self._trouble is not None:
@@ -393,11 +446,75 @@ class Reader:
         )
         if not wanted:
             self._mismatch(kind, type_hash, payload)
-        return self._decode(kind, type_hash, payload)
+        message = self._decode(kind, type_hash, payload)
+        if kind == L.KIND_STRUCT:
+            self._note_usual(type(message).__horus_spec__)
+        return message
+
+    def _note_usual(self, spec: MessageSpec) -> None:
+        if spec.frame is None:
+            self._usual_hash, self._usual_size = spec.hash, spec.size
+            self._unpack_from = spec.unpack_from
+
+    def _quick(self) -> tuple[Any, int] | None:
+        """Return what `recv_stamped` does in the usual case, `_UNUSUAL` in others.
+
+        Usual is one ring, and no message or one in its window, of the usual type or of none.
+        """
+        ring = self._rings[0]
+        number, words = ring.cursor, ring.words
+        behind = words[_NEXT] - number
+        if _FENCES:
+            fence()
+        if number < ring.base:
+            return _UNUSUAL
+        if not 0 < behind <= ring.limit:
+            return _UNUSUAL if behind else None
+        at = L.RING_HEADER + (number & ring.mask) * ring.stride
+        expected = 2 * number + 2
+        if words[at >> 3] != expected:
+            return _UNUSUAL
+        if _FENCES:
+            fence()
+        stamp, type_hash, length, kind = _unpack_head(ring.view, at + L.SLOT_STAMP)
+        start = at + L.SLOT_HEADER
+        message: Any
+        if kind == L.KIND_STRUCT:
+            if type_hash != self._usual_hash or length != self._usual_size:
+                return _UNUSUAL
+            if length > ring.stride - L.SLOT_HEADER:
+                return _UNUSUAL
+            try:
+                message = self._unpack_from(ring.view, start)
+            except ValueError:
+                return _UNUSUAL
+        elif kind == L.KIND_MSGPACK and self._spec is None:
+            message = ring.memory[start : start + length]
+        else:
+            return _UNUSUAL
+        if _FENCES:
+            fence()
+        if words[at >> 3] != expected:
+            return _UNUSUAL
+        if kind == L.KIND_MSGPACK:
+            if length > ring.stride - L.SLOT_HEADER:
+                return _UNUSUAL
+            try:
+                message = unpack(message)
+            except Exception:  # the long way meets it again and says what it is
+                return _UNUSUAL
+        ring.cursor = number + 1
+        if stamp > self.last_stamp:
+            self.last_stamp = stamp
+        return message, stamp
 
     def recv_stamped(self) -> tuple[Any, int] | None:
         """Return the next unread message and its stamp (monotonic ns), or None."""
         with self._lock:
+            if len(self._rings) == 1 and not self._news():
+                found = self._quick()
+                if found is not _UNUSUAL:
+                    return found
             self._refresh()
             while True:
                 try:
