@@ -300,6 +300,14 @@ class SimConfig(Config):
 
     seed: int = option(1, low=0, doc="same seed, same noise")
     play: Path | None = option(None, doc="CSV of stimuli over time: seconds, then one a column")
+    replay: Path | None = option(
+        None, doc="recorded bus traffic (horus record --bus) to play in the twin's place"
+    )
+
+    def contradictions(self) -> list[tuple[str, str]]:
+        """Return that both are played."""
+        both = self.play is not None and self.replay is not None
+        return [("replay", "cannot be played together with play")] if both else []
 
 
 @dataclass(frozen=True, kw_only=True)

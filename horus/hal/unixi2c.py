@@ -24,7 +24,7 @@ from horus.hal.simi2c import SimI2cBus
 REQUEST = struct.Struct("<IHH")
 #: An answer begins with the number of its request and whether it went well, or the kind of fault.
 ANSWER = struct.Struct("<IB")
-ANSWERS = (None, FaultKind.NO_ACK, FaultKind.TIMEOUT, FaultKind.OTHER)
+ANSWERS = (None, FaultKind.NO_ACK, FaultKind.TIMEOUT, FaultKind.OTHER, FaultKind.REJECTED)
 SOCKET = "i2c"
 #: Longest transaction in bytes, and longest wait (s) for one.
 LARGEST, PATIENCE = 8192, 1.0

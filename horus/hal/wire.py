@@ -1,7 +1,9 @@
 """What goes over a bus, bus by bus: told to somebody while it happens, and played as if it did.
 
-An event is a dict: of I2C ``address``, ``write`` and ``read`` (or ``wanted`` and ``fault``); of CAN
-and serial ``sent`` (from us) with ``data``, of CAN also what else a frame has.
+An event is a dict. I2C: ``address``, ``write`` and ``read`` (or ``wanted`` and ``fault``). CAN and
+serial: ``sent`` (from us) and ``data``; of CAN also what else a frame has, and ``stamp_ns``, when
+it was received (monotonic). Modbus: ``unit`` with ``table``, ``address``, ``count`` and ``read``,
+or with ``address``, ``values`` and ``single`` of what is written; and ``fault``.
 """
 
 from __future__ import annotations
@@ -13,14 +15,15 @@ from typing import Any, TypeVar
 from horus.hal.can import CanBus, CanFrame
 from horus.hal.faults import DeviceFault, FaultKind
 from horus.hal.i2c import I2cBus
+from horus.hal.modbus import ModbusBus, Table
 from horus.hal.serial import SerialBus
+from horus.hal.tape import FLAGS, Event, Tape, Word, shown, word_of
 
 __all__ = ["played", "tapped"]
 
-Event = Mapping[str, Any]
 Tell = Callable[[dict[str, Any]], object]
 BusT = TypeVar("BusT")
-_FLAGS = ("extended", "remote", "fd", "error")
+T = TypeVar("T")
 #: How long (s) a read that has nothing to give waits at most.
 PAUSE = 0.001
 
@@ -34,19 +37,18 @@ def tapped(bus: BusT, tell: Tell) -> BusT:
         made = _TappedCan(bus, tell)
     elif isinstance(bus, SerialBus):
         made = _TappedSerial(bus, tell)
+    elif isinstance(bus, ModbusBus):
+        made = _TappedModbus(bus, tell)
     return made  # type: ignore[no-any-return]
 
 
 def played(kind: str, events: Sequence[Event], name: str = "recorded") -> Any:
-    """Return a bus on which the devices answer as they did: ``i2c``, ``can`` or ``serial``.
+    """Return a bus on which the devices answer as they did: ``i2c``, ``can``, ...
 
     A driver that says something else than was said then gets a `DeviceFault` (rejected) that names
     both. Answers come as fast as they are asked for.
     """
-    kinds = {"i2c": PlayedI2c, "can": PlayedCan, "serial": PlayedSerial}
-    if kind not in kinds:
-        raise ValueError(f"{name}: a {kind} bus cannot be played; {', '.join(kinds)} can")
-    return kinds[kind](events, name)
+    return KINDS[kind](events, name)
 
 
 class _TappedI2c(I2cBus):
@@ -78,7 +80,8 @@ class _TappedCan(CanBus):
     def receive(self, timeout: float = 0.0) -> CanFrame | None:
         frame = self._bus.receive(timeout)
         if frame is not None:
-            self._tell(_frame_event(frame, sent=False))
+            stamp = {"stamp_ns": frame.stamp_ns} if frame.stamp_ns else {}
+            self._tell(_frame_event(frame, sent=False) | stamp)
         return frame
 
     def set_filters(self, frames: Iterable[tuple[int, bool]]) -> None:
@@ -107,113 +110,174 @@ class _TappedSerial(SerialBus):
         self._bus.close()
 
 
+class _TappedModbus(ModbusBus):
+    def __init__(self, bus: ModbusBus, tell: Tell) -> None:
+        self.name, self._bus, self._tell = bus.name, bus, tell
+
+    def read(self, unit: int, table: Table, address: int, count: int) -> tuple[int, ...]:
+        event = {"unit": unit, "table": table, "address": address, "count": count}
+        found = self._told(event, lambda: self._bus.read(unit, table, address, count))
+        self._tell(event | {"read": list(found)})
+        return found
+
+    def write(
+        self, unit: int, address: int, values: Sequence[int], *, single: bool = False
+    ) -> None:
+        event = {"unit": unit, "address": address, "values": list(values), "single": single}
+        self._told(event, lambda: self._bus.write(unit, address, values, single=single))
+        self._tell(event)
+
+    def _told(self, event: dict[str, Any], request: Callable[[], T]) -> T:
+        try:
+            return request()
+        except DeviceFault as fault:
+            self._tell(event | {"fault": fault.kind.value, "text": fault.text})
+            raise
+
+    def close(self) -> None:
+        self._bus.close()
+
+
 def _frame_event(frame: CanFrame, *, sent: bool) -> dict[str, Any]:
-    flags = {name: True for name in _FLAGS if getattr(frame, name)}
+    flags = {name: True for name in FLAGS if getattr(frame, name)}
     return {"sent": sent, "id": frame.id, "data": bytes(frame.data), **flags}
 
 
-def _mismatch(bus: str, said: str, recorded: str) -> DeviceFault:
-    text = f"the driver says {said}, the recording has {recorded}"
-    cure = "driver or options differ from those that were recorded"
-    return DeviceFault(FaultKind.REJECTED, text, bus=bus, cure=cure)
+class _Played:
+    """A tape for each device, and the fault of a driver that differs from it."""
+
+    def __init__(self, events: Sequence[Event], name: str = "recorded") -> None:
+        self.name = name
+        self._tapes: dict[object, Tape] = {}
+        mine: dict[object, list[Event]] = {}
+        for event in events:
+            mine.setdefault(self.device_of(event), []).append(event)
+        self._tapes = {device: Tape(some, name) for device, some in mine.items()}
+
+    def device_of(self, event: Event) -> object:
+        """Return what tells the devices of the bus apart."""
+        return None
+
+    def tape(self, device: object = None) -> Tape:
+        """Return a device's tape, which is empty where there is none."""
+        return self._tapes.setdefault(device, Tape((), self.name))
+
+    def differs(self, tape: Tape, word: Word) -> DeviceFault:
+        """Return the fault of a driver that says something else."""
+        cure = "driver or options differ from those that were recorded"
+        text = tape.difference(shown(word))
+        return DeviceFault(FaultKind.REJECTED, text, bus=self.name, cure=cure)
+
+    def close(self) -> None:
+        """Leave the recording where it is."""
 
 
-class PlayedI2c(I2cBus):
+class _Answers(_Played):
     """Answers each device's transactions in the order in which they were recorded.
 
     A transaction may be left out (a driver that asks less often), never answered by another one.
     """
 
-    def __init__(self, events: Sequence[Event], name: str = "recorded") -> None:
-        self.name = name
-        self._left: dict[int, list[Event]] = {}
-        for event in events:
-            self._left.setdefault(int(event["address"]), []).append(event)
+    def answer(self, device: object, word: Word) -> Event:
+        """Return the event of what the driver says, or raise the fault that it was."""
+        tape = self.tape(device)
+        place = tape.find(lambda other: other == word)
+        if place is None or place < tape.at:
+            raise self.differs(tape, word)
+        tape.at = tape.floor = place + 1
+        event = tape.events[place]
+        if "fault" in event:
+            raise DeviceFault(FaultKind(event["fault"]), str(event["text"]), bus=self.name)
+        return event
+
+
+class PlayedI2c(_Answers, I2cBus):
+    """Transactions as they were recorded."""
+
+    def device_of(self, event: Event) -> object:
+        """Return the address."""
+        return event["address"]
 
     def transfer(self, address: int, write: bytes, read: int = 0) -> bytes:
         """Return what the device answered to the same transaction."""
-        left = self._left.get(address, [])
-        for place, event in enumerate(left):
-            wanted = event["wanted"] if "fault" in event else len(event["read"])
-            if event["write"] == write and wanted == read:
-                del left[: place + 1]
-                if "fault" in event:
-                    kind = FaultKind(event["fault"])
-                    raise DeviceFault(kind, str(event["text"]), bus=self.name)
-                return bytes(event["read"])
-        said = f"write [{write.hex(' ')}] read {read} at 0x{address:02X}"
-        raise _mismatch(self.name, said, _shown_i2c(left[0]) if left else "nothing more for it")
-
-    def close(self) -> None:
-        """Leave the recording where it is."""
+        return bytes(self.answer(address, ("i2c", address, bytes(write), read))["read"])
 
 
-def _shown_i2c(event: Event) -> str:
-    wanted = event["wanted"] if "fault" in event else len(event["read"])
-    return f"write [{event['write'].hex(' ')}] read {wanted} next"
+class PlayedModbus(_Answers, ModbusBus):
+    """Requests as they were recorded."""
+
+    def device_of(self, event: Event) -> object:
+        """Return the unit."""
+        return event["unit"]
+
+    def read(self, unit: int, table: Table, address: int, count: int) -> tuple[int, ...]:
+        """Return what the unit answered to the same request."""
+        return tuple(self.answer(unit, ("modbus", unit, table, address, count))["read"])
+
+    def write(
+        self, unit: int, address: int, values: Sequence[int], *, single: bool = False
+    ) -> None:
+        """Take values, which must be those that were written then."""
+        self.answer(unit, ("modbus", unit, address, tuple(values), single))
 
 
-class _Played:
+class _Stream(_Played):
     """Events one after the other: what was received comes until the next that we had sent."""
 
-    def __init__(self, events: Sequence[Event], name: str = "recorded") -> None:
-        self.name = name
-        self._events = events
-        self._at = 0
-
-    def _say(self, said: Event, shown: Callable[[Event], str]) -> None:
+    def say(self, word: Word) -> None:
         """Go on behind the next event that we sent; it must be this one."""
-        for place in range(self._at, len(self._events)):
-            event = self._events[place]
-            if not event["sent"]:
-                continue  # was not waited for
-            if dict(event) != dict(said):
-                raise _mismatch(self.name, shown(said), f"{shown(event)} next")
-            self._at = place + 1
-            return
-        raise _mismatch(self.name, shown(said), "nothing more that was sent")
+        tape = self.tape()
+        place = tape.expected()
+        if place is None or tape.words[place] != word:
+            raise self.differs(tape, word)
+        tape.at = place + 1
 
-    def _hear(self, timeout: float) -> Event | None:
-        if self._at < len(self._events) and not self._events[self._at]["sent"]:
-            self._at += 1
-            return self._events[self._at - 1]
+    def hear(self, timeout: float) -> Event | None:
+        """Return the next event that was received, if nothing is to be sent before."""
+        tape = self.tape()
+        if not tape.over and tape.words[tape.at] is None:
+            tape.at += 1
+            return tape.events[tape.at - 1]
         time.sleep(min(timeout, PAUSE))
         return None
 
-    def close(self) -> None:
-        """Leave the recording where it is."""
 
-
-class PlayedCan(_Played, CanBus):
+class PlayedCan(_Stream, CanBus):
     """Frames as they were recorded: those received until the next one that was sent."""
 
     def send(self, frame: CanFrame) -> None:
         """Take a frame, which must be the one that was sent then."""
-        self._say(_frame_event(frame, sent=True), lambda e: str(_frame(e)))
+        self.say(word_of(_frame_event(frame, sent=True)) or ())
 
     def receive(self, timeout: float = 0.0) -> CanFrame | None:
         """Return the next frame that was received."""
-        event = self._hear(timeout)
-        return None if event is None else _frame(event)
+        event = self.hear(timeout)
+        if event is None:
+            return None
+        flags = {name: bool(event.get(name)) for name in FLAGS}
+        return CanFrame(event["id"], event["data"], stamp_ns=time.monotonic_ns(), **flags)
 
     def set_filters(self, frames: Iterable[tuple[int, bool]]) -> None:
         """Let everything through."""
 
 
-def _frame(event: Event) -> CanFrame:
-    flags = {name: bool(event.get(name)) for name in _FLAGS}
-    return CanFrame(event["id"], event["data"], stamp_ns=time.monotonic_ns(), **flags)
-
-
-class PlayedSerial(_Played, SerialBus):
+class PlayedSerial(_Stream, SerialBus):
     """Bytes as they were recorded: those received until the next that were sent."""
 
     def write(self, data: bytes) -> None:
         """Take bytes, which must be those that were sent then."""
-        said = {"sent": True, "data": bytes(data)}
-        self._say(said, lambda e: f"[{e['data'].hex(' ')}]")
+        self.say(("serial", bytes(data)))
 
     def read(self, timeout: float = 0.0) -> bytes:
         """Return the next bytes that were received."""
-        event = self._hear(timeout)
+        event = self.hear(timeout)
         return b"" if event is None else bytes(event["data"])
+
+
+#: What plays each kind of bus.
+KINDS: Mapping[str, Callable[[Sequence[Event], str], Any]] = {
+    "i2c": PlayedI2c,
+    "can": PlayedCan,
+    "serial": PlayedSerial,
+    "modbus": PlayedModbus,
+}

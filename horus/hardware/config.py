@@ -29,7 +29,7 @@ from horus.hal.backends import Backend
 from horus.hal.config import ActuatorConfig, BusConfig, Config, DriverConfig, SimConfig, shown
 from horus.hal.driver import Driver
 from horus.hal.playback import play_faults
-from horus.hardware import conflicts, estop
+from horus.hardware import conflicts, estop, traffic
 from horus.hardware.mount import mountable
 from horus.hardware.nodefiles import RESTART_KEYS, check_order, node_entries, restart_of
 from horus.hardware.slew import ramp_of, rampable
@@ -206,6 +206,7 @@ class _Reader:
         known = {n: entry for n, entry in buses.items() if entry is not None}
         conflicts.find(self.faults, tree, known, hardware)
         robot = RobotConfig(name, self.path, nodes, known, hardware)
+        traffic.check(self.faults, tree, robot)
         processes = {bus.name: bus.line for bus in robot.roots()}
         processes |= {entry.name or entry.path.stem: entry.line for entry in nodes}
         check_order(nodes, processes, self.faults)

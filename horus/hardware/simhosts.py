@@ -15,6 +15,7 @@ from horus.hal.simserial import SerialSim, SerialSimHost
 from horus.hal.unixi2c import I2cSimHost
 from horus.hardware import simbuses
 from horus.hardware.config import BusEntry, DeviceEntry
+from horus.hardware.traffic import replay_twin
 
 Twins = Mapping[str, Sim[Any, Any]]
 
@@ -29,13 +30,21 @@ class SimHost(Protocol):
         """Wait up to ``timeout`` seconds for something to do, and do it."""
 
 
-def make_twins(devices: Sequence[DeviceEntry]) -> dict[str, Sim[Any, Any]]:
-    """Make the simulated twins of devices, by name."""
-    twins = {}
+def make_twins(
+    tree: Sequence[BusEntry], devices: Sequence[DeviceEntry]
+) -> dict[str, Sim[Any, Any]]:
+    """Make the simulated twins of devices on a bus, or what replays them, by name."""
+    twins: dict[str, Sim[Any, Any]] = {}
+    ports: set[str] = set()  # a port's traffic is played by the first device on it
     for device in devices:
         if device.driver.twin is None:
             raise TypeError(f"{device.name}: the driver {device.use} has no simulated twin")
-        twins[device.name] = device.driver.twin(device.config, device.sim)
+        if device.sim is not None and device.sim.replay is not None:
+            twins[device.name] = replay_twin(device, tree, mute=device.bus in ports)
+            if device.driver.map_type.bus_kind == "serial":
+                ports.add(device.bus)
+        else:
+            twins[device.name] = device.driver.twin(device.config, device.sim)
     return twins
 
 
@@ -61,7 +70,7 @@ class OpenSimulation:
 
     def __init__(self, tree: Sequence[BusEntry], devices: Sequence[DeviceEntry]) -> None:
         root = tree[0]
-        self.twins = make_twins(devices)
+        self.twins = make_twins(tree, devices)
         self._close: list[Any] = []
         #: Longest wait (s) between two steps: what answers only needs no more, what sends by
         #: itself does so on time.

@@ -17,6 +17,7 @@ from horus.hardware import topics
 from horus.hardware.buses import BusHandle, branch_bus
 from horus.hardware.config import BusEntry, DeviceEntry, RobotConfig
 from horus.hardware.simhosts import i2c_tree, make_twins
+from horus.hardware.wire import told
 from horus.node import Node
 from horus.scheduler.clock import SimClock
 
@@ -49,9 +50,10 @@ class SimWorld:
             )
         for root in config.roots():
             devices = [_seeded(d, seed) for d in config.devices_below(root.name)]
-            twins = make_twins(devices)
+            tree = config.tree(root.name)
+            twins = make_twins(tree, devices)
             self.twins.update(twins)
-            self._add(config.tree(root.name), devices, twins)
+            self._add(tree, devices, twins)
 
     def _add(
         self,
@@ -96,6 +98,8 @@ class SimWorld:
         self._steps.setdefault(rate, []).append(step)
 
     def _handle(self, entry: BusEntry, open: Callable[[], Any]) -> None:
+        if not entry.parent:
+            open = told(entry.name, open)
         self.handles[entry.name] = BusHandle(entry.name, open, self.clock.monotonic_ns)
 
     def _branch(self, entry: BusEntry) -> None:

@@ -14,6 +14,7 @@ from types import FrameType
 from horus.bus import Publisher
 from horus.errors import HorusError
 from horus.hardware import topics
+from horus.hardware.config import DeviceEntry
 from horus.hardware.processes import parser, say_ready, show_log, tree_and_devices
 from horus.hardware.simhosts import OpenSimulation
 from horus.hardware.steering import Steering
@@ -66,6 +67,11 @@ class TwinProcess:
         return (quiet and rest) or now - self._stop_ns > AT_LAST * 1e9
 
 
+def _shown(device: DeviceEntry) -> str:
+    replay = device.sim and device.sim.replay
+    return f"{device.name} ({device.use}{f', replayed from {replay.name}' if replay else ''})"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Hold the simulated devices of one bus until told to stop."""
     args = parser("Hold the simulated devices of one bus.").parse_args(arguments)
@@ -77,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             process = TwinProcess(simulation)
             for signum in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(signum, process.stop)
-            print(f"simulated: {', '.join(f'{d.name} ({d.use})' for d in devices)}", flush=True)
+            print(f"simulated: {', '.join(map(_shown, devices))}", flush=True)
             say_ready()
             process.run()
         finally:

@@ -47,5 +47,12 @@ def told(bus: str, open: Callable[[], Bus]) -> Callable[[], Bus]:
     """Return what opens a bus; where the run is asked for it, one that tells of its traffic."""
     if os.environ.get(ENV) != "1":
         return open
-    topic = WireTopic(bus)
-    return lambda: tapped(open(), topic.tell)
+    made: list[WireTopic] = []  # once the run that it belongs to has begun
+
+    def opened() -> Bus:
+        bus_itself = open()
+        if not made:
+            made.append(WireTopic(bus))
+        return tapped(bus_itself, made[0].tell)
+
+    return opened

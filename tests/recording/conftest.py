@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +19,65 @@ from horus_plugins.recording.sinks import FileSink
 from horus.bus import session
 
 Payload = tuple[int, int, bytes]
+PATIENCE = 60.0
+Start = Callable[..., "Command"]
+
+
+class Command:
+    """A `horus` command in a process of its own."""
+
+    def __init__(self, log: Path, *words: str, **more: Any) -> None:
+        self.log = log
+        with log.open("w") as file:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", "horus.cli", *words],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                cwd=log.parent,
+                **more,
+            )
+
+    @property
+    def session(self) -> str:
+        """The session that it names, once it does."""
+        self.wait_for("Session: ")
+        return self.text.partition("Session: ")[2][:11]
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text()
+
+    def wait_for(self, text: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while text not in self.text:
+            if time.monotonic() > deadline or self.popen.poll() is not None:
+                if text in self.text:
+                    return
+                pytest.fail(f"no {text!r} in {self.text}")
+            time.sleep(0.005)
+
+    def end(self, signum: int = signal.SIGINT) -> int:
+        self.popen.send_signal(signum)
+        return self.popen.wait(PATIENCE)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    made: list[Command] = []
+
+    def begin(*words: str, **more: Any) -> Command:
+        made.append(Command(tmp_path / f"log{len(made)}", *words, **more))
+        return made[-1]
+
+    yield begin
+    for command in made:
+        if command.popen.poll() is None:
+            command.popen.send_signal(signal.SIGINT)  # a run ends its own processes
+            try:
+                command.popen.wait(10)
+            except subprocess.TimeoutExpired:
+                command.popen.kill()
+                command.popen.wait()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,57 +23,7 @@ from horus_plugins.recording.record_command import _about
 from horus.bus import Publisher, Subscriber
 from horus.cli.main import main
 from horus.msgs import DeviceStatus, EmergencyStop, Imu, MotorCommand
-from tests.recording.conftest import contents
-
-PATIENCE = 60.0
-Start = Callable[..., "Command"]
-
-
-class Command:
-    """A `horus` command in a process of its own."""
-
-    def __init__(self, log: Path, *words: str, **more: Any) -> None:
-        self.log = log
-        with log.open("w") as file:
-            self.popen = subprocess.Popen(
-                [sys.executable, "-m", "horus.cli", *words],
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                cwd=log.parent,
-                **more,
-            )
-
-    @property
-    def text(self) -> str:
-        return self.log.read_text()
-
-    def wait_for(self, text: str) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while text not in self.text:
-            if time.monotonic() > deadline or self.popen.poll() is not None:
-                if text in self.text:
-                    return
-                pytest.fail(f"no {text!r} in {self.text}")
-            time.sleep(0.005)
-
-    def end(self, signum: int = signal.SIGINT) -> int:
-        self.popen.send_signal(signum)
-        return self.popen.wait(PATIENCE)
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    made: list[Command] = []
-
-    def begin(*words: str, **more: Any) -> Command:
-        made.append(Command(tmp_path / f"log{len(made)}", *words, **more))
-        return made[-1]
-
-    yield begin
-    for command in made:
-        if command.popen.poll() is None:
-            command.popen.kill()
-            command.popen.wait()
+from tests.recording.conftest import PATIENCE, Start, contents
 
 
 @pytest.fixture
@@ -231,14 +181,16 @@ def test_a_killed_recorder_leaves_all_but_the_last_chunk(
 ) -> None:
     recorder = start("record", "-o", "run.mcap")
     recorder.wait_for("recording session")
+    path = tmp_path / "run.mcap"
+    begun = path.stat().st_size
     until = time.monotonic() + 0.7 + random.Random(seed).random()
-    while (now := time.monotonic()) < until:
+    while (now := time.monotonic()) < until or path.stat().st_size == begun:
         imu.send(Imu(accel_z=now))
         time.sleep(0.001)
     recorder.popen.kill()
     killed = time.monotonic()
     recorder.popen.wait()
-    bag = Bag(tmp_path / "run.mcap")
+    bag = Bag(path)
     payloads = contents(bag)["imu"]
     assert "it ends in the middle" in bag.damage
     last = np.frombuffer(payloads[-1][0][2], Imu.__horus_spec__.dtype)[0]  # type: ignore[attr-defined]

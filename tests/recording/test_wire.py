@@ -119,7 +119,7 @@ def test_frames_on_can_are_told_and_come_again_in_their_order() -> None:
     again.send(one)
     assert [again.receive(), again.receive(), again.receive()] == [*heard, None]
     again.send(two)
-    with pytest.raises(DeviceFault, match="nothing more that was sent"):
+    with pytest.raises(DeviceFault, match="nothing more of the driver"):
         again.send(two)
 
 
@@ -129,7 +129,7 @@ def test_a_driver_that_says_something_else_is_told_what_was_recorded() -> None:
     with pytest.raises(DeviceFault) as caught:
         I2cLink(bus, 0x68, "imu").write(0x6B, b"\x80")
     assert caught.value.kind is FaultKind.REJECTED
-    text = "write [6b 80] read 0 at 0x68, the recording has write [75] read 1 next"
+    text = "write [6b 80] read 0 at 0x68, the recording has write [75] read 1 at 0x68 next"
     assert text in str(caught.value)
     serial = played("serial", [{"sent": True, "data": b"ab"}])
     with pytest.raises(DeviceFault, match=r"\[61 63\], the recording has \[61 62\] next"):
@@ -173,17 +173,21 @@ def test_a_recording_of_the_rover_replaces_its_imu(tmp_path: Path) -> None:
     for _ in driver.configure() or ():
         pass
     again = []
-    with pytest.raises(DeviceFault, match="nothing more for it"):
+    with pytest.raises(DeviceFault, match="nothing more of the driver"):
         while len(again) < 10_000:
             if (sample := driver.read()) is not None:
                 again.append((sample.accel_x, sample.accel_y, sample.gyro_z))
     wanted = [(s.accel_x, s.accel_y, s.gyro_z) for s in sampled]
-    start = again.index(wanted[0])
-    same = min(len(wanted), len(again) - start)
-    assert again[start : start + same] == wanted[:same]
-    assert same > 20
+    places = {sample: place for place, sample in enumerate(again)}
+    found = [places[sample] for sample in wanted if sample in places]
+    assert found == sorted(found)
+    assert len(found) > 20
+    # All of them, but for what a recorder on a busy machine was too slow for, and for samples
+    # whose transaction was told after its end.
+    late = sum(place == len(again) - 1 for place in found) + 3
+    assert len(wanted) - len(found) <= bag.summary().lost.get("wire.i2c1", 0) + late
     assert {"wire.can0", "wire.i2c1"} <= set(bag.summary().topics)
-    with pytest.raises(RecordingError, match=r"did you mean 'wire\.i2c1'"):
+    with pytest.raises(RecordingError, match=r"no traffic of i2c2 \(did you mean 'i2c1'"):
         played_bus(path, "i2c2")
 
 
