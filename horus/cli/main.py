@@ -1,7 +1,8 @@
 """The `horus` command: finds the subcommand and turns every expected error into one message.
 
 A subcommand is a module with ``configure(parser)``, which adds its arguments, and ``main(args)``,
-which returns the exit status. Only the module of the subcommand that is used gets imported.
+which returns the exit status. For one with ``TAKES_REST`` what follows ``--`` is ``args.rest``.
+Only the module of the subcommand that is used gets imported.
 """
 
 from __future__ import annotations
@@ -198,6 +199,11 @@ def _run(name: str, arguments: list[str], command: Any, example: str) -> int:
         allow_abbrev=False,
     )
     command.configure(parser)
+    rest: list[str] = []
+    if getattr(command, "TAKES_REST", False) and "--" in arguments:
+        cut = arguments.index("--")
+        arguments, rest = arguments[:cut], arguments[cut + 1 :]
+    parser.set_defaults(rest=rest)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     try:
         args, unknown = parser.parse_known_intermixed_args(arguments)

@@ -1,0 +1,61 @@
+"""What is in the virtual machine beside its processor: the same in each, so that rigs can name it.
+
+=========  =======================================  ================================================
+name       in the machine                           its other end
+=========  =======================================  ================================================
+can_a      kvaser_pci at 0000:00:04.0               can_b, by one CAN bus
+can_b      kvaser_pci at 0000:00:05.0               can_a
+uart       /dev/ttyS1, a 16550A                     `Port` uart.twin, in the machine too
+usb        /dev/ttyUSB0, an FTDI FT232 (0403:6001)  `Port` usb.twin, in the machine too
+smbus      PIIX4 SMBus with EEPROMs at 0x50-0x57
+=========  =======================================  ================================================
+
+Those in `PLUGGABLE` can be unplugged and plugged in again while the machine runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+#: Serial number of the USB adapter.
+USB_SERIAL = "HORUS001"
+#: By name: what QEMU is told of each.
+PLUGGABLE: Mapping[str, Mapping[str, Any]] = {
+    "can_a": {"driver": "kvaser_pci", "canbus": "can", "addr": "4"},
+    "can_b": {"driver": "kvaser_pci", "canbus": "can", "addr": "5"},
+    "usb": {
+        "driver": "usb-serial",
+        "chardev": "usb",
+        "bus": "uhci.0",
+        "port": "1",
+        "serial": USB_SERIAL,
+    },
+}
+#: The first place on the PCI bus that nothing else is at.
+FREE_SLOT = 7
+#: Lines that end in the machine itself, where a twin stands at the other end.
+LINES = ("uart", "usb")
+#: Modules of the kernel for all of that.
+DRIVERS = (
+    *("i2c_dev", "i2c_piix4", "cuse", "can_raw", "can_isotp", "vcan", "vxcan", "slcan"),
+    *("kvaser_pci", "uhci_hcd", "ftdi_sio"),
+)
+PORTS = Path("/sys/class/virtio-ports")
+
+
+def properties(name: str) -> dict[str, Any]:
+    """Return what QEMU wants to know of something that is plugged in."""
+    return {"id": name, **PLUGGABLE[name]}
+
+
+def port(name: str, ports: Path = PORTS) -> Path | None:
+    """Return the device node of one of the machine's ports to the outside; None if it has none."""
+    for place in ports.glob("*"):
+        try:
+            if (place / "name").read_text().strip() == name:
+                return Path("/dev") / place.name
+        except OSError:
+            continue
+    return None
