@@ -128,6 +128,7 @@ def test_what_failed_is_told_at_the_top_with_device_figure_and_limit() -> None:
     failing = found.texts["failing"]
     assert "mpu6050_1 – mpu6050 at i2c0:0x20 – 1 of 14 checks failed" in failing
     assert "jitter p99 3.21 ms, allowed at most 2 ms: 1.21 ms too much" in failing
+    assert "rig limits: jitter" not in failing  # which would only say it again
     assert "the last value was published as fresh 0.4 s after the bus fell silent" in failing
     assert "No such device: can_a" in failing
     assert "icm20948_1" not in failing

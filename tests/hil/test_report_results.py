@@ -176,3 +176,14 @@ def test_the_versions_name_the_kernel_and_the_packages() -> None:
     assert found.kernel.startswith("Linux ")
     assert "python-can" in found.packages
     assert "horus" not in found.packages
+
+
+def test_the_board_is_what_its_firmware_says(tmp_path: Path) -> None:
+    assert "Board" not in machine.facts([], mock=True, root=tmp_path)
+    for path, said in (
+        ("sys/class/dmi/id/product_name", "NUC\n"),
+        ("sys/firmware/devicetree/base/model", "Raspberry Pi 4 Model B Rev 1.5\0"),
+    ):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(said)
+        assert machine.facts([], mock=True, root=tmp_path)["Board"] == said.strip("\0\n")

@@ -49,6 +49,11 @@ class Cell:
     results: tuple[CheckResult, ...]
 
     @property
+    def label(self) -> str:
+        """Return the check's number and what it is; what has no number has its name alone."""
+        return f"{self.check} {self.title}".strip()
+
+    @property
     def state(self) -> str:
         """Return the worst that its tests found; passed only if none was skipped."""
         found = {state_of(result) for result in self.results}

@@ -141,9 +141,7 @@ def _failing_cell(table: Table, row: Row, cell: Cell) -> Markup:
         [
             sections.symbol(cell.state),
             " ",
-            tag(
-                "a", f"{cell.check} {cell.title}", href=f"#{sections.anchor(table, row.name, cell)}"
-            ),
+            tag("a", cell.label, href=f"#{sections.anchor(table, row.name, cell)}"),
             *(_why(result) for result in results),
         ]
     )
@@ -155,7 +153,7 @@ def _why(result: CheckResult) -> Markup:
         for figure in result.figures
         if not figure.fits
     ]
-    first = result.reason.strip().split("\n\n")[0]
+    first = words.reason(result).split("\n\n")[0]
     return join([*figures, tag("p", first, class_="why")] if first or not figures else figures)
 
 

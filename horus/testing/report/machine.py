@@ -1,4 +1,4 @@
-"""What a report says about the machine and the software that ran."""
+"""What a report says about the machine, the rig on it, and the software that ran."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import importlib.metadata
 import platform
 import re
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 
-from horus.testing.report.results import Versions
+from horus.hardware.config import BusEntry, DeviceEntry
+from horus.testing.report.results import Device, Versions
 
 #: Packages beside those that HORUS names itself whose version may matter.
 _MORE = ("pytest",)
+#: Where a board, or else a PC, says what it is.
+_MODELS = ("sys/firmware/devicetree/base/model", "sys/class/dmi/id/product_name")
 
 
 def versions() -> Versions:
@@ -25,6 +30,28 @@ def versions() -> Versions:
         core=CORE_NAME,
         packages=_packages(),
     )
+
+
+def facts(buses: Iterable[BusEntry], *, mock: bool, root: Path = Path("/")) -> dict[str, str]:
+    """Return the host, the board that it is, and what each bus is on it."""
+    found = {"Host": platform.node(), "Board": _model(root)}
+    if not mock:
+        found |= {f"Bus {bus.name}": f"{bus.use} {bus.resource}".rstrip() for bus in buses}
+    return {name: text for name, text in found.items() if text}
+
+
+def devices(entries: Iterable[DeviceEntry], *, mock: bool) -> list[Device]:
+    """Return the devices of a rig; who they say they are is found out when they are opened."""
+    return [Device(entry.name, entry.use, entry.bus, entry.place, mock=mock) for entry in entries]
+
+
+def _model(root: Path) -> str:
+    for path in _MODELS:
+        try:
+            return (root / path).read_text(encoding="utf-8", errors="replace").strip("\0\n ")
+        except OSError:
+            continue
+    return ""
 
 
 def _packages() -> dict[str, str]:

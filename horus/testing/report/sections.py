@@ -66,7 +66,12 @@ def _grid(table: Table, since: dict[tuple[str, str], str]) -> Markup:
         "tr",
         tag("th", "", scope="col", class_="row"),
         *(
-            tag("th", tag("span", title, class_="title"), check, scope="col")
+            tag(
+                "th",
+                tag("span", title or check, class_="title"),
+                check if title else "",
+                scope="col",
+            )
             for check, title in table.checks
         ),
         tag("th", "", scope="col"),
@@ -108,7 +113,7 @@ def _sum(row: Row) -> str:
 
 def _cell(table: Table, row: Row, cell: Cell, since: dict[tuple[str, str], str]) -> Markup:
     state = STATES[cell.state]
-    said = f"{row.name or 'rig'}, {cell.check} {cell.title}: {state.words}"
+    said = f"{row.name or 'rig'}, {cell.label}: {state.words}"
     mark, changed = _SINCE.get(since.get((row.name, cell.check), ""), ("", ""))
     said = f"{said}; {changed}" if changed else said
     inner = [
@@ -157,7 +162,7 @@ def _check(table: Table, row: Row, cell: Cell) -> Markup:
         tag(
             "h4",
             symbol(cell.state),
-            f"{cell.check} {cell.title}",
+            cell.label,
             tag("span", f"{STATES[cell.state].words}, {_took(cell)}", class_="soft small"),
         ),
         *(_test(result, named=len(cell.results) > 1) for result in cell.results),
@@ -175,8 +180,8 @@ def _test(result: CheckResult, named: bool) -> Markup:
     if named:
         test = result.test.rpartition("::")[2]
         parts.append(tag("div", symbol(state_of(result)), " ", tag("code", test)))
-    if result.reason:
-        parts.append(tag("p", result.reason.strip(), class_="why"))
+    if words.reason(result):
+        parts.append(tag("p", words.reason(result), class_="why"))
     if result.figures:
         parts.append(tag("div", *map(_figure, result.figures), class_="figures"))
     if result.status in BAD:

@@ -11,12 +11,13 @@ from horus.testing.report.markup import clean
 from horus.testing.report.results import CheckResult, Report
 
 
-def text(report: Report, comparison: Comparison | None = None) -> str:
-    """Return a report in lines of text."""
+def text(report: Report, comparison: Comparison | None = None, *, brief: bool = False) -> str:
+    """Return a report in lines of text; a brief one leaves out why tests failed and skipped."""
     parts = [_grid(table) for table in tables(report)]
     if parts:
         parts.append(_legend(report))
-    parts += [_failed(report), _skipped(report)]
+    if not brief:
+        parts += [_failed(report), _skipped(report)]
     if comparison is not None:
         parts.append(diff.text(comparison))
     kind, proves, cannot = words.KINDS[report.rig.kind]
@@ -51,7 +52,7 @@ def _legend(report: Report) -> str:
 
 def _failed(report: Report) -> str:
     lines = [
-        f"  {row.name or 'rig'} ({row.about}) {cell.check} {cell.title}: "
+        f"  {row.name or 'rig'} ({row.about}) {cell.label}: "
         + _indented("; ".join(words.wrong(result)))
         for table in tables(report)
         for row in table.rows

@@ -97,9 +97,15 @@ def figure(one: Figure) -> str:
 def wrong(result: CheckResult) -> list[str]:
     """Return why a test failed: the figures out of their limits, and what it said itself."""
     texts = [figure(one) for one in result.figures if not one.fits]
-    if result.reason:
-        texts.append(result.reason.strip())
+    texts += filter(None, [reason(result)])
     return texts or ["it says no reason"]
+
+
+def reason(result: CheckResult) -> str:
+    """Return what a test said itself, unless it only says again which figure does not fit."""
+    text = result.reason.strip()
+    again = any(text.startswith(f"{one.name} is ") for one in result.figures if not one.fits)
+    return "" if again and "\n" not in text else text
 
 
 def counted(counts: Counter[str]) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+import time
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from horus.errors import ConfigError, did_you_mean
+from horus.testing.report import collect, machine, results
+from horus.testing.report.results import Fault
 from horus.testing.rig import choice, rig_fixtures
 from horus.testing.rig.figures import Recorder
 from horus.testing.rig.file import RigDevice, RigFile
+from horus.testing.rig.kinds import CHECKS
 from horus.testing.rig.under_test import FaultRecord
 
 #: How a run on a rig ends; 1 (failed) is pytest's own.
@@ -26,6 +30,8 @@ class RigSession:
         self.config = config
         self.file = rig
         self.faults: list[FaultRecord] = []
+        self._told = 0
+        self._began = time.monotonic()
         self.scale: float = config.getoption("hil_scale") or (20 if rig.kind == "virtual" else 1)
         self.devices = self._chosen(config.getoption("rig_device"))
 
@@ -61,12 +67,27 @@ class RigSession:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-        """Put the figures of a test into its report."""
+        """Put what a test found into its report; in quarantine its failure is expected."""
+        report = yield
+        marker = item.get_closest_marker("hil_quarantine")
+        if marker is not None and call.when == "call" and report.failed:
+            report.outcome = "skipped"
+            report.wasxfail = f"quarantine: {(*marker.args, 'no reason given')[0]}"
         recorder = item.stash.get(_FIGURES, None)
-        if recorder is not None and call.when == "call":
-            found = [asdict(figure) for figure in recorder.figures]
-            item.user_properties.append(("hil_figures", found))
-        return (yield)
+        ended = call.when == "teardown"  # when all that is undone at its end was undone
+        collect.note(
+            item,
+            report,
+            recorder.figures if recorder is not None and call.when == "call" else [],
+            self._new_faults() if ended else [],
+        )
+        return report
+
+    def _new_faults(self) -> list[Fault]:
+        """Return the faults that were injected since the last call."""
+        new, self._told = self.faults[self._told :], len(self.faults)
+        at = round(time.monotonic() - self._began, 1)
+        return [Fault(one.device, one.kind, one.how, at, one.undone) for one in new]
 
 
 def begin(config: pytest.Config, named: str) -> None:
@@ -78,6 +99,33 @@ def begin(config: pytest.Config, named: str) -> None:
     made = config.stash[KEY] = RigSession(config, rig)
     config.pluginmanager.register(made, "horus_rig")
     config.pluginmanager.register(rig_fixtures, "horus_rig_fixtures")
+    if not hasattr(config, "workerinput"):  # of pytest-xdist, which sends what it finds
+        config.pluginmanager.register(_collector(config, made), "horus_rig_report")
+
+
+def _collector(config: pytest.Config, made: RigSession) -> collect.Collector:
+    """Return what puts the report of the run together."""
+    mock = made.file.kind == "mock"
+    named = config.getoption("hil_baseline")
+    try:
+        baseline = None if named is None else results.read(Path(named))
+    except results.ReportError as error:
+        stop(f"--hil-baseline: {error}", USAGE)
+    folder = config.getoption("hil_report")
+    robot = made.file.robot
+    return collect.Collector(
+        results.Rig(
+            made.file.name,
+            cast("results.Kind", made.file.kind),
+            str(made.file.path),
+            sorted(made.file.allow),
+            machine.facts(robot.buses.values(), mock=mock),
+        ),
+        machine.devices([device.entry for device in made.devices.values()], mock=mock),
+        CHECKS,
+        None if folder is None else Path(folder),
+        baseline,
+    )
 
 
 def stop(text: str, status: int) -> Any:
