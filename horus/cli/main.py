@@ -38,6 +38,11 @@ COMMANDS = {
         "horus.cli.ps", "list the runs that are going on, with their processes", "horus ps"
     ),
     "stop": Command("horus.cli.stop", "end a run in order, as Ctrl-C does", "horus stop"),
+    "monitor": Command(
+        "horus_plugins.monitor.command",
+        "watch a running robot: what fails, rates, log, plots",
+        "horus monitor",
+    ),
     "devices": Command("horus.cli.devices", "show the devices of a running robot", "horus devices"),
     "mock": Command(
         "horus.cli.mock",

@@ -68,10 +68,10 @@ OUTSIDE: dict[str, set[str]] = {
     "horus.cli": {"yaml"},
     "horus_drivers": {"pynmeagps", "pyubx2"},
     "horus_hil": {"pytest"},
-    "horus_plugins": {"lz4", "mcap", "msgpack", "zstandard"},
+    "horus_plugins": {"lz4", "mcap", "msgpack", "rich", "textual", "zstandard"},
 }
 #: Those of them that may be imported with their module; the others when they are needed.
-AT_ONCE = {"msgpack", "pluggy", "yaml", "pytest"}
+AT_ONCE = {"msgpack", "pluggy", "yaml", "pytest", "rich", "textual"}
 
 FOLDERS = {
     "horus": ROOT / "horus",
