@@ -71,7 +71,7 @@ def render(report: Report, comparison: Comparison | None = None) -> str:
 def _top(report: Report, comparison: Comparison | None) -> Markup:
     kind, proves, cannot = words.KINDS[report.rig.kind]
     colour = {"passed": "good", "failed": "bad"}.get(report.verdict, "hold")
-    symbol = {"passed": "✓ ", "failed": "✗ "}.get(report.verdict, "– ")
+    symbol = {"passed": "✓ ", "failed": "✗ "}.get(report.verdict, "")
     lines = [tag("strong", symbol + words.verdict(report))]
     if report.reason:
         lines.append(tag("p", report.reason, class_="why"))

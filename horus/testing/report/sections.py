@@ -240,15 +240,15 @@ def faults(report: Report) -> Markup:
     """Return the faults that were injected; one that was not undone is told in words."""
     if not report.faults:
         return Markup("")
-    head = tag("tr", *(tag("th", t, scope="col") for t in ("After", "Device", "Fault", "How", "")))
+    head = tag("tr", *(tag("th", t, scope="col") for t in ("After", "Device", "Fault", "", "How")))
     body = (
         tag(
             "tr",
             tag("td", words.quantity(round(fault.at, 1), "s")),
             tag("td", fault.device),
             tag("td", fault.kind),
-            tag("td", fault.how),
             tag("td", "undone" if fault.undone else tag("strong", "✗ NOT UNDONE")),
+            tag("td", fault.how),
         )
         for fault in report.faults
     )
