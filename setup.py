@@ -14,10 +14,14 @@ setup(
                 f"{NATIVE}/{part}"
                 for part in (
                     "shared.h",
+                    "arrays.c",
                     "declared.c",
+                    "loans.c",
+                    "looks.c",
                     "plain.c",
                     "reader.c",
                     "recycle.c",
+                    "slots.c",
                     "writer.c",
                 )
             ],

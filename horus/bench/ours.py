@@ -104,7 +104,7 @@ class Ours(Adapter):
         return Loop(
             "with loan(count, 'i8'): pass\ngot = recv()",
             self._both(depth=ARRAYS, count=ARRAY_BYTES // 8),
-            "loan, recv = topic.loan, topic.recv",
+            "with topic.loan(count, 'i8'): pass\ntopic.recv(); loan, recv = topic.loan, topic.recv",
             lambda got: got.nbytes == ARRAY_BYTES,
         )
 

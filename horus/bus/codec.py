@@ -164,7 +164,7 @@ def decode_array(payload: bytes | bytearray | memoryview) -> NDArray[Any]:
 
 def frame(head: bytes, length: int, memory: Any, at: int) -> NDArray[Any]:
     """Return an array that lies in other memory; a ValueError if its head does not fit it."""
-    shape, dtype, size = _frame_head(head)
+    shape, dtype, size = frame_head(head)
     if size != length:
         raise ValueError(f"shape {shape} of {dtype} does not fit {length} bytes")
     import numpy
@@ -173,8 +173,15 @@ def frame(head: bytes, length: int, memory: Any, at: int) -> NDArray[Any]:
     return array
 
 
+def copied_frame(head: bytes, length: int, memory: Any, at: int) -> NDArray[Any]:
+    """Return a read-only copy of it."""
+    copy: NDArray[Any] = frame(head, length, memory, at).copy()
+    copy.flags.writeable = False
+    return copy
+
+
 @lru_cache(maxsize=256)
-def _frame_head(head: bytes) -> tuple[tuple[int, ...], Any, int]:
+def frame_head(head: bytes) -> tuple[tuple[int, ...], Any, int]:
     """Return the shape and the dtype of an array, and its size in bytes."""
     shape, dtype, _ = _read_head(head)
     return shape, dtype, math.prod(shape) * dtype.itemsize

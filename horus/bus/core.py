@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from horus import clock
 from horus.errors import CoreError
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from horus.bus.pure import Reader, Writer, fence
     from horus.bus.slots import Slots
 
-__all__ = ["CORE_NAME", "Looks", "Reader", "Slots", "Writer", "fence"]
+    Lender: Any
+
+__all__ = ["CORE_NAME", "Lender", "Looks", "Reader", "Slots", "Writer", "fence"]
 
 _wanted = os.environ.get("HORUS_CORE", "")
 if _wanted not in ("", "native", "pure"):
@@ -60,7 +62,7 @@ CORE_NAME = "pure"
 if _wanted != "pure":
     try:
         if not TYPE_CHECKING:
-            from horus.bus._core import Reader, Writer, fence, simulate
+            from horus.bus._core import Lender, Looks, Reader, Slots, Writer, fence, simulate
         CORE_NAME = "native"
     except ImportError as error:
         if _wanted == "native":
@@ -71,7 +73,8 @@ if _wanted != "pure":
 if CORE_NAME == "native" and not TYPE_CHECKING:
     clock.follow(simulate)
 if CORE_NAME == "pure" and not TYPE_CHECKING:
-    from horus.bus.pure import Reader, Writer, fence
-if not TYPE_CHECKING:
     from horus.bus.looks import Looks
+    from horus.bus.pure import Reader, Writer, fence
     from horus.bus.slots import Slots
+
+    Lender = None  #: only the native core has one

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from operator import index
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from horus.bus import codec, core, frames, session
 from horus.bus import layout as L
+from horus.bus.slots import PoolState
 from horus.errors import MessageTooLargeError, MessageTypeError, SharedMemoryError, TopicError
 
 if TYPE_CHECKING:
@@ -57,11 +58,53 @@ class Frames:
         self._publisher = publisher
         self._control = control
         self._lost = lost
-        self._slots = core.Slots(control.memory, publisher)
+        #: What they are made of; the core may take from them for itself.
+        self.slots = core.Slots(control.memory, publisher)
         self._capacity = 0  # of the newest pool
         self._growing = threading.Lock()
+        self._left = False
         #: Frames that could not be sent because readers hold every slot.
         self.dropped = 0
+
+    # what is asked for ------------------------------------------------------------------------
+
+    def form(
+        self, shape: int | Sequence[int], dtype: DTypeLike
+    ) -> tuple[tuple[int, ...], Any, bytes]:
+        """Return the shape and the dtype of what is to be lent, and how an array's head has them.
+
+        A `MessageTypeError` if it cannot be.
+        """
+        import numpy
+
+        try:
+            kind = codec.plain_dtype(numpy.dtype(dtype))
+            sizes = tuple(map(index, (shape,) if isinstance(shape, int) else tuple(shape)))
+            if min(sizes, default=0) < 0:
+                raise ValueError(f"shape {sizes} has a negative size")
+            if len(sizes) > codec.MOST_DIMENSIONS or max(sizes, default=0) > 2**48:
+                raise ValueError("a shape has at most 32 sizes, none of them beyond 2**48")
+        except (TypeError, ValueError, OverflowError, MessageTypeError) as error:
+            raise MessageTypeError(
+                f"topic {self._topic!r}: loan({shape!r}, {dtype!r}): {error}"
+            ) from None
+        return sizes, kind, codec.array_head(sizes, kind)
+
+    def refuse_again(self) -> NoReturn:
+        """Say that a loan was entered for the second time."""
+        raise TopicError(f"topic {self._topic!r}: a loan is used once: ask for another")
+
+    def refuse_left(self) -> NoReturn:
+        """Say that what was lent cannot be sent any more."""
+        raise TopicError(
+            f"topic {self._topic!r} was closed while a loan was open, or the loan is of the parent "
+            "of this process: ask for another"
+        )
+
+    def leave(self) -> None:
+        """Write into no slot any more: the topic was closed, or they are the parent's."""
+        self._left = True
+        self.slots.leave()
 
     # slots ------------------------------------------------------------------------------------
 
@@ -77,19 +120,22 @@ class Frames:
             with self._growing:
                 if self._capacity < size:
                     self._new_pool(size)
-        number = self._slots.claim(size)
+        number = self.slots.claim(size)
         if number < 0 and self._grow(size):
-            number = self._slots.claim(size)
+            number = self.slots.claim(size)
         if number < 0:
-            number = self._slots.claim(size, True)
+            number = self.slots.claim(size, True)
         if number < 0 and self._let_go_of_the_dead():
-            number = self._slots.claim(size, True)
+            number = self.slots.claim(size, True)
         return number
+
+    def _pools(self) -> list[PoolState]:
+        return [PoolState(*pool) for pool in self.slots.pools()]
 
     def _grow(self, size: int) -> bool:
         """Add a pool within the budget; never wait for the lock."""
         with self._growing:
-            pools = self._slots.pools()
+            pools = self._pools()
             if sum(pool.slots * pool.capacity for pool in pools) + size > L.FRAME_BUDGET:
                 return False
             try:
@@ -99,7 +145,7 @@ class Frames:
             return True
 
     def _new_pool(self, size: int, patience: float = session.LOCK_TIMEOUT) -> None:
-        pools = self._slots.pools()
+        pools = self._pools()
         capacity = max(size, max((pool.capacity for pool in pools), default=0))
         capacity = -(-capacity // L.FRAMES_ALIGN) * L.FRAMES_ALIGN
         have = sum(pool.slots for pool in pools if pool.capacity >= size)
@@ -114,11 +160,11 @@ class Frames:
                 )
             for pool in pools:  # too small for what is sent now, and holding nothing unread
                 if pool.capacity < size and not pool.needed:
-                    self._slots.remove(pool.part)
+                    self.slots.remove(pool.part)
                     path = frames.pool_path(self._folder, self._publisher, pool.part)
                     path.unlink(missing_ok=True)
             memory = frames.create_pool(self._folder, self._publisher, part, slots, capacity)
-        self._slots.add(memory, part, slots, capacity, frames.first_frame(slots))
+        self.slots.add(memory, part, slots, capacity, frames.first_frame(slots))
         self._capacity = capacity
 
     def _let_go_of_the_dead(self) -> bool:
@@ -129,7 +175,7 @@ class Frames:
                 dead = bytearray(b"\1" * L.MAX_READERS)
                 for index, pid, _, start in self._control.entries():
                     dead[index] = not session.is_alive(pid, start)
-                self._slots.clear(bytes(dead))
+                self.slots.clear(bytes(dead))
         except SharedMemoryError:
             return False
         return True
@@ -149,28 +195,30 @@ class Frames:
         except BaseException:  # Ctrl-C in the middle of a large one, too
             self.give_back(slot)
             raise
-        return Reference(self._slots.finish(slot, head, array.nbytes, rest), hash)
+        return Reference(self.slots.finish(slot, head, array.nbytes, rest), hash)
 
     def place(self, slot: int, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         """Return the array that lies in a slot."""
         import numpy
 
-        memory, at = self._slots.place(slot)
+        memory, at = self.slots.place(slot)
         array: NDArray[Any] = numpy.ndarray(shape, dtype, memory, at)
         return array
 
     def finish(self, slot: int, head: bytes, size: int) -> Reference:
         """Publish a slot that was filled and return what is to be sent of it."""
-        return Reference(self._slots.finish(slot, head, size))
+        if self._left:
+            self.refuse_left()
+        return Reference(self.slots.finish(slot, head, size))
 
     def give_back(self, slot: int) -> None:
         """Take back a slot that was claimed and not published; never waits."""
-        self._slots.give_back(slot)
+        self.slots.give_back(slot)
 
     def _drop(self) -> None:
         self.dropped += 1
         if self.dropped == 1:
-            pools = self._slots.pools()
+            pools = self._pools()
             self._lost(
                 f"topic {self._topic!r}: readers hold all {sum(p.slots for p in pools)} "
                 "frames, so this one is lost: they keep arrays that they received; "
@@ -195,26 +243,11 @@ class Loan:
         shape: int | Sequence[int],
         dtype: DTypeLike,
         stamp_ns: int | None,
-        topic: str,
     ) -> None:
-        import numpy
-
-        try:
-            self._dtype = codec.plain_dtype(numpy.dtype(dtype))
-            sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-            self._shape = tuple(map(index, sizes))
-            if min(self._shape, default=0) < 0:
-                raise ValueError(f"shape {self._shape} has a negative size")
-            if len(self._shape) > codec.MOST_DIMENSIONS or max(self._shape, default=0) > 2**48:
-                raise ValueError("a shape has at most 32 sizes, none of them beyond 2**48")
-        except (TypeError, ValueError, OverflowError, MessageTypeError) as error:
-            raise MessageTypeError(
-                f"topic {topic!r}: loan({shape!r}, {dtype!r}): {error}"
-            ) from None
+        self._shape, self._dtype, self._head = frames.form(shape, dtype)
         self._frames = frames
         self._send = send
         self._stamp = stamp_ns
-        self._topic = topic
         self._array: NDArray[Any] | None = None
         #: Whether it was sent; known after ``with``.
         self.sent = False
@@ -228,7 +261,7 @@ class Loan:
         import numpy
 
         if self._array is not None:
-            raise TopicError(f"topic {self._topic!r}: a loan is used once: ask for another")
+            self._frames.refuse_again()
         slot = self._frames.claim(self._size)
         try:
             if slot < 0:  # readers hold all: what is written here goes nowhere
@@ -258,8 +291,7 @@ class Loan:
         reference = None
         try:
             if kind is None:
-                head = codec.array_head(self._shape, self._dtype)
-                reference = self._frames.finish(slot, head, array.nbytes)
+                reference = self._frames.finish(slot, self._head, array.nbytes)
         finally:
             self._slot = -1
             if reference is None:

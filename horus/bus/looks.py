@@ -68,8 +68,9 @@ class Looks:
         return [key for key, pool in self._pools.items() if not pool.held]
 
     def remove(self, publisher: int, part: int) -> None:
-        """Let go of a pool."""
-        self._pools.pop((publisher, part), None)
+        """Let go of a pool, unless something of it is looked at."""
+        if (publisher, part) in self.pools():
+            del self._pools[publisher, part]
 
     def view(
         self, publisher: int, serial: int, part: int, slot: int, length: int, head: bytes
@@ -126,12 +127,9 @@ class Looks:
         fence()
         if pool.word(slot) != whole:
             return None
-        copy: NDArray[Any] = codec.frame(head, length, pool.frames, at).copy()
+        copy = codec.copied_frame(head, length, pool.frames, at)
         fence()
-        if pool.word(slot) != whole:
-            return None
-        copy.flags.writeable = False
-        return copy
+        return copy if pool.word(slot) == whole else None
 
     @property
     def alive(self) -> bool:

@@ -199,7 +199,17 @@ class Publisher(End):
 
             warn = logging.getLogger("horus.bus").warning
             self._frames = loans.Frames(self.name, self._folder, self._id, self._control, warn)
+            put_into = getattr(self._writer, "put_into", None)
+            if core.Lender is not None and put_into is not None:
+                put_into(self._frames.slots)
+                self._let_the_core_lend(self._frames)
         return self._frames
+
+    def _let_the_core_lend(self, frames: loans.Frames) -> None:
+        """Let the C core lend what needs no Python: it asks ``frames`` for the rest."""
+        if self._declared is None:
+            method = type(self).loan.__get__(self)
+            self.__dict__["loan"] = core.Lender(frames.slots, self._writer, frames, method)
 
     @overload
     def loan(
@@ -243,7 +253,7 @@ class Publisher(End):
             name = self._declared.name
             cure = f"send one, a loan is an array (or loan({name}, shape), if it has an array)"
             raise MessageTypeError(f"topic {self.name!r} carries {name}: {cure}")
-        return loans.Loan(self._pool(), self.send, shape, dtype, stamp_ns, self.name)
+        return loans.Loan(self._pool(), self.send, shape, dtype, stamp_ns)
 
     def _lend_message(
         self,
@@ -271,7 +281,7 @@ class Publisher(End):
             dtype = "uint8" if of is None else of(fields)
 
         def lend(send: Callable[[loans.Reference, int | None], bool]) -> loans.Loan:
-            return loans.Loan(self._pool(), send, shape, dtype, stamp_ns, self.name)
+            return loans.Loan(self._pool(), send, shape, dtype, stamp_ns)
 
         return lending.MessageLoan(spec, fields, lend, self._send_lent)
 
@@ -327,6 +337,8 @@ class Publisher(End):
         open_ends.discard(self)
         self.send = self._dead
         self._writer.close()
+        if self._frames is not None:
+            self._frames.leave()
         if self._ring is not None:
             with memoryview(self._ring) as view, view.cast("Q") as words:
                 words[L.RING_CLOSED // 8] = monotonic_ns()
@@ -338,6 +350,9 @@ class Publisher(End):
     def _forked(self) -> None:
         """Leave the ring to the parent; the child's first send makes one of its own."""
         shape = self._shape
+        if self._frames is not None:
+            self._frames.leave()
+        self.__dict__.pop("loan", None)
         self._new_identity()
         self._shape = (0, shape[1])
         self._writer.detach()

@@ -77,6 +77,7 @@ class Slots:
         # Claimed and not sent. The collector may put them here at any moment: without the lock.
         self._returned: deque[int] = deque()
         self._serial = 0
+        self._dead = False
         self._lock = threading.Lock()
 
     def add(self, memory: mmap.mmap, part: int, slots: int, capacity: int, first: int) -> None:
@@ -109,6 +110,8 @@ class Slots:
         many as the depth that readers ask for, that somebody has not taken.
         """
         with self._lock:
+            if self._dead:
+                return -1
             self._take_back()
             slot = None
             if not anything:
@@ -203,6 +206,10 @@ class Slots:
     def give_back(self, number: int) -> None:
         """Take back a slot that was claimed and not published; never waits."""
         self._returned.append(number)
+
+    def leave(self) -> None:
+        """Write into no slot any more."""
+        self._dead = True
 
     def clear(self, dead: bytes) -> None:
         """Clear the pins of readers: of each whose byte is not 0. Call it with the topics' lock."""

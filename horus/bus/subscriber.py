@@ -97,6 +97,9 @@ class Subscriber(End):
             self._corrupt,
             on_drop,
         )
+        look_with = getattr(self._reader, "look_with", None)
+        if core.Lender is not None and look_with is not None:  # the C core looks by itself
+            look_with(self._pins.looks)
         for method in (
             "recv",
             "recv_stamped",

@@ -104,7 +104,11 @@ class Topic:
         ``with topic.loan(Image, (480, 640, 3), encoding="rgb8") as image: image.data[:] = 0``.
 
         """
-        return self._publishing().loan(*args, **more)
+        publisher = self._publishing()
+        lent = publisher.loan(*args, **more)
+        if quick := publisher.__dict__.get("loan"):  # bound to the core itself, as `send` is
+            self.__dict__["loan"] = quick
+        return lent
 
     def _publishing(self) -> Publisher:
         with self._opening:
@@ -142,7 +146,7 @@ class Topic:
         self._subscriber.close()
         if self._publisher is not None:
             self._publisher.close()
-        for method in ("send", "recv", "recv_all", "latest"):
+        for method in ("send", "loan", "recv", "recv_all", "latest"):
             self.__dict__[method] = self._subscriber._dead
 
     def __enter__(self) -> Topic:

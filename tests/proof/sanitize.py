@@ -27,7 +27,10 @@ WARNINGS = (
     "-Wno-tsan",
     "-Wno-unknown-warning-option",
 )
-TESTS = ("unit/test_bus_topic.py", "unit/test_bus_growth.py", "unit/test_bus_codec.py")
+TESTS = (
+    *("unit/test_bus_topic.py", "unit/test_bus_growth.py", "unit/test_bus_codec.py"),
+    *("unit/test_bus_frames.py", "unit/test_bus_images.py"),
+)
 #: What the core must not leak: it is used long, then everything unreachable is reported.
 LEAKS = """
 import ctypes, gc, numpy
@@ -40,6 +43,10 @@ for round in range(30):
             topic.send(make(1, number)), topic.send(numpy.zeros(number)), topic.send(2**70)
             typed.send(make(1, number))
             topic.recv_all() if number % 3 else topic.latest(), typed.recv()
+            topic.send(numpy.zeros(600 + number)), topic.send(numpy.zeros((2, number)).T)
+            with topic.loan((number, 90), "f4") as array:
+                kept = topic.latest(), array
+            topic.loan(5000 + number).__enter__()
         topic.send("z" * 10000)
         topic.recv_all()
 gc.collect()

@@ -84,7 +84,7 @@ def test_an_exception_sends_nothing_and_gives_the_place_back():
         assert topic.recv() is None
         lend(topic, 1)
         assert topic.recv().max() == 1
-        assert len(topic._publisher._frames._slots.pools()) == 1
+        assert len(topic._publisher._frames.slots.pools()) == 1
 
 
 def test_several_loans_at_once_are_several_places():
@@ -100,7 +100,7 @@ def test_a_loan_that_is_never_left_gives_its_place_back_when_it_goes():
             loan = topic.loan(SHAPE)
             loan.__enter__()
             del loan
-        assert len(topic._publisher._frames._slots.pools()) == 1
+        assert len(topic._publisher._frames.slots.pools()) == 1
         assert topic.recv() is None
 
 
@@ -114,6 +114,91 @@ def test_a_loan_is_used_once_and_cannot_be_written_afterwards():
             array[:] = 2
         with pytest.raises(TopicError, match="a loan is used once"):
             loan.__enter__()
+
+
+def test_a_loan_that_is_open_when_its_topic_closes_is_refused():
+    with Topic("image") as topic:
+        lend(topic, 1)
+        loan = topic.loan(SHAPE)
+        array = loan.__enter__()
+        topic._publisher.close()
+        with pytest.raises(TopicError, match="closed while a loan was open"):
+            loan.__exit__(None, None, None)
+        assert not loan.sent
+        assert not array.flags.writeable
+
+
+def test_a_loan_of_the_parent_is_refused_in_its_child(shm):
+    with Topic("image") as topic:
+        lend(topic, 1)
+        loan, lend_more = topic.loan(SHAPE), topic.loan
+        loan.__enter__()[:] = 2
+        pid = os.fork()
+        if not pid:
+            status = 1
+            try:
+                loan.__exit__(None, None, None)
+            except TopicError:
+                with lend_more(SHAPE) as array:  # of the child's own, by what was bound before
+                    array[:] = 3
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(pid, 0)[1] == 0
+        loan.__exit__(None, None, None)
+        assert [int(a.max()) for a in topic.recv_all()] == [1, 3, 2]
+
+
+def test_shapes_and_dtypes_may_be_given_in_any_way_again_and_again():
+    shape, kind = [3, 4], np.dtype("f4")
+    with Topic("image") as topic:
+        for dtype in ("f4", "float32", np.float32, kind, "".join(("f", "4"))):
+            for given in ((3, 4), shape, np.array([3, 4]), (np.int64(3), 4), tuple(shape)):
+                with topic.loan(given, dtype) as array:
+                    assert (array.shape, array.dtype) == ((3, 4), kind)
+                    assert array.flags.c_contiguous
+                    assert array.flags.aligned
+                got = topic.recv()
+                assert (got.shape, got.dtype) == ((3, 4), kind)
+        shape.append(5)
+        with topic.loan(shape, "f4") as array:
+            assert array.shape == (3, 4, 5)
+        with topic.loan(True) as array:
+            assert array.shape == (1,)
+        with topic.loan(2**13, dtype="u1", stamp_ns=None) as array:
+            assert array.nbytes == 2**13
+        with pytest.raises(TypeError):
+            topic.loan(1, "u1", 3)
+        with pytest.raises(ValueError, match="stamp_ns"), topic.loan(5, stamp_ns=-1):
+            pass
+        lend(topic, 1)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_arrays_are_the_same_where_numpys_interface_is_not_known(known, shm):
+    native = pytest.importorskip("horus.bus._core")
+    was = native.use_numpy(True)
+    try:
+        native.use_numpy(known)
+        with Topic("image", depth=4) as topic:
+            for array in (np.arange(5), np.arange(6000.0).reshape(2, 3000), np.zeros((0, 2))):
+                topic.send(array)
+                got = topic.recv()
+                assert np.array_equal(got, array)
+                assert (got.shape, got.dtype) == (array.shape, array.dtype)
+                assert not got.flags.writeable
+            with topic.loan((5, 1000), "f8") as lent:
+                lent[:] = 4
+            got = topic.recv()
+            with pytest.raises(ValueError, match="read-only"):
+                lent[:] = 5
+            with pytest.raises(ValueError, match="WRITEABLE"):
+                got.flags.writeable = True
+            assert pins(shm) == 1
+            del got
+            assert pins(shm) == 0
+    finally:
+        native.use_numpy(was)
 
 
 def test_a_loan_carries_the_moment_of_sampling():
@@ -357,12 +442,12 @@ def test_a_loan_in_the_hands_of_the_collector_waits_for_no_lock():
         loan = topic.loan(SHAPE)
         loan.__enter__()
         pool = topic._publisher._pool()
-        with pool._growing, getattr(pool._slots, "_lock", nullcontext()):
+        with pool._growing, getattr(pool.slots, "_lock", nullcontext()):
             del loan
             gc.collect()
         lend(topic, 1)
         assert topic.recv().max() == 1
-        assert len(topic._publisher._pool()._slots.pools()) == 1
+        assert len(topic._publisher._pool().slots.pools()) == 1
 
 
 def test_an_interrupted_copy_gives_its_place_back(monkeypatch):
@@ -374,10 +459,10 @@ def test_an_interrupted_copy_gives_its_place_back(monkeypatch):
             with monkeypatch.context() as patch:
                 patch.setattr(np, "copyto", _raiser(Interrupt))
                 with pytest.raises(Interrupt):
-                    topic.send(np.zeros(SHAPE))
+                    topic.send(np.zeros(SHAPE).T)
         assert topic.send(np.ones(SHAPE))
         assert topic.recv().max() == 1
-        assert len(topic._publisher._pool()._slots.pools()) == 1
+        assert len(topic._publisher._pool().slots.pools()) == 1
 
 
 def _raiser(kind: type[BaseException]):

@@ -4,8 +4,14 @@
 #include "declared.c"
 #include "plain.c"
 #include "recycle.c"
+#include "arrays.c"
+#include "looks.c"
 #include "reader.c"
+#include "slots.c"
 #include "writer.c"
+#include "loans.c"
+
+#include <pthread.h>
 
 static PyObject *core_simulate(PyObject *Py_UNUSED(self), PyObject *given) {
     uint64_t now = PyLong_AsUnsignedLongLong(given);
@@ -20,7 +26,13 @@ static PyObject *core_fence(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(ignor
     Py_RETURN_NONE;
 }
 
+static PyObject *core_use_numpy(PyObject *Py_UNUSED(self), PyObject *given) {
+    numpy_known = given == Py_True && array_of;
+    return PyBool_FromLong(numpy_known);
+}
+
 static PyMethodDef module_methods[] = {
+    {"use_numpy", core_use_numpy, METH_O, "Whether arrays are made by numpy's C interface, as far as it is known; or by Python code."},
     {"fence", core_fence, METH_NOARGS, "Order all before against all after, loads after stores too."},
     {"simulate", core_simulate, METH_O, "Take this for the time (ns) from now on; 0: the machine's clock again."},
     {NULL, NULL, 0, NULL},
@@ -36,10 +48,22 @@ static int module_exec(PyObject *self) {
         PyErr_SetString(PyExc_ImportError, "horus.bus._core serves the main interpreter only, not subinterpreters");
         return -1;
     }
-    if (declared_init() < 0 || PyType_Ready(&Writer_Type) < 0 || PyType_Ready(&Reader_Type) < 0)
+    static bool watched;
+    if (!watched && pthread_atfork(NULL, NULL, count_fork)) {
+        PyErr_NoMemory();
         return -1;
-    if (PyModule_AddType(self, &Writer_Type) < 0 || PyModule_AddType(self, &Reader_Type) < 0)
+    }
+    watched = true;
+    static PyTypeObject *const inner[] = {&Form_Type, &Mapped_Type, &Pin_Type, &Loan_Type};
+    static PyTypeObject *const shown[] = {&Writer_Type, &Reader_Type, &Slots_Type, &Looks_Type, &Lender_Type};
+    if (declared_init() < 0 || loans_init() < 0)
         return -1;
+    for (size_t i = 0; i < sizeof inner / sizeof *inner; i++)
+        if (PyType_Ready(inner[i]) < 0)
+            return -1;
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+        if (PyModule_AddType(self, shown[i]) < 0)
+            return -1;
     static const struct {
         const char *name;
         long value;
@@ -53,7 +77,12 @@ static int module_exec(PyObject *self) {
         {"SLOT_HASH", SLOT_HASH},           {"SLOT_LENGTH", SLOT_LENGTH},
         {"SLOT_KIND", SLOT_KIND},           {"SLOT_HEADER", SLOT_HEADER},
         {"KIND_STRUCT", KIND_STRUCT},       {"KIND_MSGPACK", KIND_MSGPACK},
-        {"KIND_ARRAY", KIND_ARRAY},           {"KIND_FRAME", KIND_FRAME},
+        {"KIND_ARRAY", KIND_ARRAY},         {"KIND_FRAME", KIND_FRAME},
+        {"CONTROL_UNLISTED", CONTROL_UNLISTED}, {"CONTROL_ENTRIES", CONTROL_ENTRIES},
+        {"ENTRY_SIZE", ENTRY_SIZE},         {"FRAMES_TAKEN", FRAMES_TAKEN},
+        {"FRAMES_BLOCKS", FRAMES_BLOCKS},   {"FRAMES_BLOCK", FRAMES_BLOCK},
+        {"BLOCK_PINS", BLOCK_PINS},         {"MAX_FRAMES", MAX_FRAMES},
+        {"MAX_MESSAGE", MAX_MESSAGE},       {"FRAME_LEAST", FRAME_LEAST},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (PyModule_AddIntConstant(self, numbers[i].name, numbers[i].value) < 0)

@@ -25,6 +25,8 @@ typedef struct {
     Py_ssize_t count;
     Ring *rings;
     Kept kept;
+    Looks *looks; /* or NULL: Python looks at frames */
+    Forms forms;
 } Reader;
 
 typedef enum { NOTHING = 0, FOUND = 1, FAILED = -1, OVERWRITTEN = -2 } Outcome;
@@ -73,7 +75,8 @@ static int Reader_clear(Reader *self) {
     drop_rings(self);
     let_go(&self->control);
     forget_kept(&self->kept);
-    Py_CLEAR(self->declared); Py_CLEAR(self->last);
+    forget_forms(&self->forms);
+    Py_CLEAR(self->declared); Py_CLEAR(self->last); Py_CLEAR(self->looks);
     Py_CLEAR(self->rescan); Py_CLEAR(self->decode); Py_CLEAR(self->mismatch);
     Py_CLEAR(self->corrupt); Py_CLEAR(self->on_drop); Py_CLEAR(self->trouble);
     return 0;
@@ -393,6 +396,36 @@ static PyObject *decode_struct(Reader *self, uint64_t hash, const char *data, ui
     return message;
 }
 
+/* Look at the frame of a plain array; NULL with or without an error: Python does it, or finds the words. */
+static PyObject *decode_frame(Reader *self, const char *data, uint32_t length) {
+    Ref ref;
+    if (!self->looks || self->looks->reader < 0 || length < REF_SIZE)
+        return NULL;
+    memcpy(&ref, data, REF_SIZE);
+    if (ref.rest || length - REF_SIZE != ref.head)
+        return NULL;
+    Mapped *pool = find_pool(self->looks, ref.publisher, ref.part);
+    if (!pool || ref.slot >= pool->slots || ref.length > pool->capacity)
+        return NULL;
+    Py_INCREF(pool); /* Python code may run */
+    PyObject *array = look(self->looks, pool, &ref, data + REF_SIZE);
+    Py_DECREF(pool);
+    return array || PyErr_Occurred() ? array : Py_NewRef(Py_NotImplemented);
+}
+
+/* Make the array of a small message; NULL, without an error: Python does it, or finds the words. */
+static PyObject *decode_array(Reader *self, const char *data, uint32_t length) {
+    if (length < 8)
+        return NULL;
+    size_t head = 8 + 8 * (size_t)(unsigned char)data[1] + (unsigned char)data[0], start = (head + 15) & ~(size_t)15;
+    if (length < start)
+        return NULL;
+    if (!array_type)
+        find_numpy();
+    const Form *form = numpy_known ? form_of_head(&self->forms, data, head) : NULL;
+    return form && form->size && form->size == length - start ? array_with(form, data + start) : NULL;
+}
+
 /* Turn a whole copy of a payload into the message. */
 static PyObject *decode_message(Reader *self, uint32_t kind, uint64_t hash, const char *copy, uint32_t length, PyObject *array) {
     if (self->declared && ((kind != KIND_STRUCT && kind != KIND_FRAME) || hash != ((Layout *)self->declared)->hash))
@@ -401,7 +434,18 @@ static PyObject *decode_message(Reader *self, uint32_t kind, uint64_t hash, cons
         return decode_struct(self, hash, copy, length);
     if (array)
         return PyObject_CallFunction(self->decode, "IKO", kind, (unsigned long long)hash, array);
-    PyObject *message = kind == KIND_MSGPACK ? plain_decode(copy, length) : NULL;
+    PyObject *message = NULL;
+    if (kind == KIND_MSGPACK)
+        message = plain_decode(copy, length);
+    else if (kind == KIND_FRAME && !hash)
+        message = decode_frame(self, copy, length);
+    else if (kind == KIND_ARRAY)
+        message = decode_array(self, copy, length);
+    if (!message && PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception)) /* Ctrl-C */
+            return NULL;
+        PyErr_Clear();
+    }
     return message ? message : decode_slowly(self->decode, kind, hash, copy, length);
 }
 
@@ -415,7 +459,7 @@ static Outcome take(Reader *self, Ring *ring, uint64_t number, bool newest, PyOb
     *stamp = head.stamp;
     char small[ON_STACK], *copy = small;
     PyObject *array = NULL;
-    if (kind == KIND_ARRAY) { /* the array keeps the copy as its memory */
+    if (kind == KIND_ARRAY && length > ON_STACK) { /* the array keeps the copy as its memory */
         if (!(array = PyByteArray_FromStringAndSize(NULL, length)))
             return FAILED;
         copy = PyByteArray_AS_STRING(array);
@@ -615,6 +659,15 @@ static PyObject *Reader_discard_before(Reader *self, PyObject *arg) {
     }
 }
 
+static PyObject *Reader_look_with(Reader *self, PyObject *looks) {
+    if (!PyObject_TypeCheck(looks, &Looks_Type)) {
+        PyErr_SetString(PyExc_TypeError, "not the Looks of this core");
+        return NULL;
+    }
+    Py_XSETREF(self->looks, (Looks *)Py_NewRef(looks));
+    Py_RETURN_NONE;
+}
+
 static PyObject *Reader_close(Reader *self, PyObject *Py_UNUSED(ignored)) {
     drop_rings(self);
     let_go(&self->control);
@@ -637,6 +690,7 @@ static PyMethodDef Reader_methods[] = {
      "Return the stamp of the message that recv would return, or None."},
     {"discard_before", (PyCFunction)Reader_discard_before, METH_O,
      "Skip unread messages with an older stamp; return how many."},
+    {"look_with", (PyCFunction)Reader_look_with, METH_O, "Look at frames by this, where nothing is to be done before."},
     {"close", (PyCFunction)Reader_close, METH_NOARGS, "Let go of the memory."},
     {NULL, NULL, 0, NULL},
 };

@@ -11,6 +11,7 @@
 #include <Python.h>
 #include <structmember.h>
 
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,7 +27,10 @@
 #define CONTROL_GENERATION 24
 #define CONTROL_DEPTH 32
 #define CONTROL_READERS 36
+#define CONTROL_UNLISTED 40
 #define CONTROL_WAITING 256
+#define CONTROL_ENTRIES 512
+#define ENTRY_SIZE 16
 #define MAX_READERS 256
 #define RING_BASE 48
 #define RING_NEXT 64
@@ -42,8 +46,15 @@
 #define KIND_MSGPACK 2
 #define KIND_ARRAY 3
 #define KIND_FRAME 4
+#define FRAMES_TAKEN 2048
+#define FRAMES_BLOCKS 4096
+#define FRAMES_BLOCK 512
+#define BLOCK_PINS 256
+#define MAX_FRAMES 64
+#define MAX_MESSAGE (256 * 1024 * 1024)
+#define FRAME_LEAST 4096
 
-#define ON_STACK 2048 /* messages up to this size are copied to the stack before they are decoded */
+#define ON_STACK 4608 /* messages up to this size are copied to the stack before they are decoded */
 #define MAX_PARTS 4
 
 /* ---- words in shared memory ------------------------------------------------------------- */
@@ -59,6 +70,12 @@ static inline uint32_t load_half(const char *at) {
 }
 static inline void store_release(char *at, uint64_t value) {
     atomic_store_explicit((_Atomic uint64_t *)at, value, memory_order_release);
+}
+static inline void store_relaxed(char *at, uint64_t value) {
+    atomic_store_explicit((_Atomic uint64_t *)at, value, memory_order_relaxed);
+}
+static inline void store_byte(char *at, char value) {
+    atomic_store_explicit((_Atomic char *)at, value, memory_order_release);
 }
 
 /* Copy bytes from or to a slot, which may be overwritten meanwhile: the sequence word tells afterwards. ThreadSanitizer, which

@@ -5,6 +5,7 @@
 #include "shared.h"
 
 #define DEPTH_PATIENCE 64
+#define WITHOUT_GIL (256 * 1024) /* arrays of so many bytes are copied while other threads run */
 
 typedef struct {
     PyObject_HEAD
@@ -17,6 +18,8 @@ typedef struct {
     int64_t capacity; /* -1: no ring */
     uint32_t stride, depth;
     uint32_t patience; /* sends until more depth is tried for again */
+    Slots *slots;      /* for arrays; NULL: Python sends them */
+    Forms forms;
 } Writer;
 
 static int Writer_init(Writer *self, PyObject *args, PyObject *kwargs) {
@@ -47,7 +50,8 @@ static int Writer_traverse(Writer *self, visitproc visit, void *arg) {
 static int Writer_clear(Writer *self) {
     self->capacity = -1;
     let_go(&self->control), let_go(&self->ring);
-    Py_CLEAR(self->declared); Py_CLEAR(self->last);
+    forget_forms(&self->forms);
+    Py_CLEAR(self->declared); Py_CLEAR(self->last); Py_CLEAR(self->slots);
     Py_CLEAR(self->encode); Py_CLEAR(self->refuse);
     Py_CLEAR(self->pack_slowly); Py_CLEAR(self->grow); Py_CLEAR(self->wake); Py_CLEAR(self->announce);
     return 0;
@@ -89,6 +93,16 @@ static PyObject *Writer_attach(Writer *self, PyObject *args) {
 static PyObject *Writer_detach(Writer *self, PyObject *Py_UNUSED(ignored)) {
     self->capacity = -1;
     self->next = 0;
+    Py_CLEAR(self->slots);
+    Py_RETURN_NONE;
+}
+
+static PyObject *Writer_put_into(Writer *self, PyObject *slots) {
+    if (!PyObject_TypeCheck(slots, &Slots_Type)) {
+        PyErr_SetString(PyExc_TypeError, "not the Slots of this core");
+        return NULL;
+    }
+    Py_XSETREF(self->slots, (Slots *)Py_NewRef(slots));
     Py_RETURN_NONE;
 }
 
@@ -231,6 +245,69 @@ static PyObject *send_encoded(Writer *self, PyObject *message, uint64_t stamp) {
     return result;
 }
 
+/* Whether a payload of this size can be sent without running Python code. */
+static inline bool fits_now(const Writer *self, uint64_t size) {
+    return (int64_t)size <= self->capacity && load_half((const char *)self->control.buf + CONTROL_DEPTH) <= self->depth;
+}
+
+/* Send the message that says where an array lies. */
+static PyObject *send_frame(Writer *self, const Slots *slots, const Slot *slot, const Form *form, uint64_t stamp) {
+    size_t head = (size_t)PyBytes_GET_SIZE(form->head);
+    Ref ref = ref_to(slots, slot, form->size, head, 0);
+    if (!fits_now(self, REF_SIZE + head)) {
+        PyObject *parts[] = {PyBytes_FromStringAndSize((const char *)&ref, REF_SIZE), form->head};
+        PyObject *result = parts[0] ? send_parts(self, parts, 2, KIND_FRAME, 0, stamp) : NULL;
+        Py_XDECREF(parts[0]);
+        return result;
+    }
+    char *to = begin(self);
+    describe(to, stamp ? stamp : monotonic_ns(), 0, (uint32_t)(REF_SIZE + head), KIND_FRAME);
+    copy_slot(to + SLOT_HEADER, &ref, REF_SIZE);
+    copy_slot(to + SLOT_HEADER + REF_SIZE, PyBytes_AS_STRING(form->head), head);
+    return publish(self, to);
+}
+
+/* Send an array; NULL without an error: Python does it. */
+static PyObject *send_array(Writer *self, const Array *array, uint64_t stamp) {
+    if (!(array->flags & C_ORDER))
+        return NULL;
+    Form *form = form_of_array(&self->forms, array);
+    if (!form)
+        return NULL;
+    uint64_t size = form->size;
+    if (size < FRAME_LEAST) {
+        static const char zeros[16];
+        size_t head = (size_t)PyBytes_GET_SIZE(form->head), fill = -head & 15;
+        if (!fits_now(self, head + fill + size))
+            return NULL;
+        char *slot = begin(self), *to = slot + SLOT_HEADER;
+        describe(slot, stamp ? stamp : monotonic_ns(), 0, (uint32_t)(head + fill + size), KIND_ARRAY);
+        copy_slot(to, PyBytes_AS_STRING(form->head), head);
+        copy_slot(to + head, zeros, fill);
+        copy_slot(to + head + fill, array->data, size);
+        return publish(self, slot);
+    }
+    Slot *slot = self->slots ? claim_slot(self->slots, size, false) : NULL;
+    if (!slot)
+        return NULL;
+    if (size < WITHOUT_GIL) {
+        memcpy(slot->data, array->data, size);
+        finish_slot(self->slots, slot);
+        return send_frame(self, self->slots, slot, form, stamp);
+    }
+    /* Others may run meanwhile: the caller holds the array, and no claimed slot goes away. */
+    Slots *slots = (Slots *)Py_NewRef(self->slots);
+    Py_INCREF(form);
+    Py_BEGIN_ALLOW_THREADS
+    memcpy(slot->data, array->data, size);
+    Py_END_ALLOW_THREADS
+    finish_slot(slots, slot);
+    PyObject *result = send_frame(self, slots, slot, form, stamp);
+    Py_DECREF(form);
+    Py_DECREF(slots);
+    return result;
+}
+
 static PyObject *send_struct(Writer *self, Layout *layout, PyObject *message, uint64_t stamp) {
     if (layout->framed)
         return send_encoded(self, message, stamp);
@@ -284,6 +361,14 @@ static PyObject *Writer_send(Writer *self, PyObject *const *args, Py_ssize_t cou
     self->plain.size = 0;
     if (plain_encode(&self->plain, message))
         return send_plain(self, stamp);
+    if (!array_type)
+        find_numpy();
+    if (type == array_type && numpy_known) {
+        PyObject *result = send_array(self, (const Array *)message, stamp);
+        if (result || PyErr_Occurred())
+            return result;
+        return send_encoded(self, message, stamp);
+    }
     layout = layout_of(type);
     if (layout) {
         PyObject *done = PyObject_CallOneArg(self->announce, layout->spec);
@@ -302,6 +387,7 @@ static PyObject *Writer_send(Writer *self, PyObject *const *args, Py_ssize_t cou
 static PyMethodDef Writer_methods[] = {
     {"attach", (PyCFunction)Writer_attach, METH_VARARGS, "Write into this ring from now on, unless more was sent than the caller knows."},
     {"detach", (PyCFunction)Writer_detach, METH_NOARGS, "Write nowhere until attach: the next send asks for a ring."},
+    {"put_into", (PyCFunction)Writer_put_into, METH_O, "Put arrays into these slots, where one can be had at once."},
     {"send", (PyCFunction)(void (*)(void))Writer_send, METH_FASTCALL | METH_KEYWORDS,
      "send(message, stamp_ns=None)\n--\n\nPut a message on the topic; True once it is there."},
     {"close", (PyCFunction)Writer_close, METH_NOARGS, "Let go of the memory."},
