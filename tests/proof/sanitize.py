@@ -164,3 +164,11 @@ def thread(folder: Path, messages: int) -> None:
                 f"  {name}: {publishers} publishers x {count} messages, {slots} slots", flush=True
             )
             run(place, preload, "-c", code, TSAN_OPTIONS="halt_on_error=1")
+        for readers, slots in ((1, 2), (2, 4), (4, 16)):
+            code = (
+                f"import _race; found = _race.frames({count}, {slots}, {readers}, True)\n"
+                "print('looks %d, overwritten %d, torn %d, without a slot %d' % found)\n"
+                "assert found[0] > 0 and not found[2]"
+            )
+            print(f"  {name}: {count} frames in {slots} slots, {readers} readers", flush=True)
+            run(place, preload, "-c", code, TSAN_OPTIONS="halt_on_error=1")

@@ -60,3 +60,18 @@ def test_the_cores_ring_functions_race_soundly_at_full_speed(tmp_path: Path) -> 
     sanitize.build(cc, race, tmp_path / "_race.so", "-O3")
     code = "import _race; print(_race.race(100_000, 2, 8)[2:])"
     assert "(0, 0, 0, 0)" in sanitize.run(tmp_path, "", "-c", code)
+
+
+def test_frames_that_are_looked_at_never_change_and_would_without_their_pins(
+    tmp_path: Path,
+) -> None:
+    cc, _ = _compiler("thread")
+    race = Path(sanitize.__file__).with_name("race.c")
+    sanitize.build(cc, race, tmp_path / "_race.so", "-O3")
+    code = (
+        "import _race, time\nlooks, _, torn, _ = _race.frames(100_000, 4, 2, True)\n"
+        "assert looks and not torn\nend = time.monotonic() + 60\n"
+        "while not torn and time.monotonic() < end: torn = _race.frames(100_000, 2, 2, False)[2]\n"
+        "print('torn without pins:', torn > 0)"
+    )
+    assert "torn without pins: True" in sanitize.run(tmp_path, "", "-c", code)

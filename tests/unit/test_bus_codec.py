@@ -212,7 +212,7 @@ def test_the_c_core_and_layout_py_have_the_same_numbers() -> None:
 def test_layout_md_shows_the_offsets_of_layout_py() -> None:
     text = Path(horus.bus.__file__).with_name("LAYOUT.md").read_text()
     tables = {}
-    for title in ("control", "ring", "slot"):
+    for title in ("control", "ring", "slot", "frames"):
         section = re.search(rf"^## {title}\n(.*?)^## ", text, re.M | re.S)
         assert section
         tables[title] = {int(m) for m in re.findall(r"^\| (\d+) \|", section[1], re.M)}
@@ -225,6 +225,7 @@ def test_layout_md_shows_the_offsets_of_layout_py() -> None:
                 "GENERATION",
                 "DEPTH",
                 "READERS",
+                "UNLISTED",
                 "TYPE_NAME",
                 "WAITING",
                 "ENTRIES",
@@ -254,6 +255,8 @@ def test_layout_md_shows_the_offsets_of_layout_py() -> None:
             L.SLOT_KIND,
             L.SLOT_HEADER,
         },
+        "frames": {0, 8, 12, 20, L.FRAMES_SLOTS, L.FRAMES_PUBLISHER}
+        | {L.FRAMES_CAPACITY, L.FRAMES_TAKEN},
     }
     assert tables == expected
 
