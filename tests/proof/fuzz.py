@@ -16,13 +16,27 @@ import signal
 import struct
 from collections.abc import Callable
 from mmap import mmap
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
 
-from horus.bus import Publisher, Subscriber, core, files, pure, rings, session, waiting
+from horus.bus import (
+    Publisher,
+    Subscriber,
+    core,
+    files,
+    frames,
+    looks,
+    pure,
+    rings,
+    session,
+    slots,
+    waiting,
+)
 from horus.bus import layout as L
 from horus.errors import HorusError
+from horus.msgs import Image
 from tests.e2e.bus_worker import Whole, make
 
 try:
@@ -68,6 +82,15 @@ CONTROL_FIELDS = (
     (L.CONTROL_DEPTH, 4), (L.CONTROL_READERS, 4), (L.CONTROL_TYPE_NAME, 8), (L.CONTROL_WAITING, 1),
     (L.CONTROL_ENTRIES, 4), (L.CONTROL_ENTRIES + 4, 4), (L.CONTROL_ENTRIES + 8, 8),
 )  # fmt: skip
+FRAMES_FIELDS = (
+    (0, 8), (8, 4), (12, 4), (L.FRAMES_SLOTS, 4), (20, 4), (L.FRAMES_PUBLISHER, 8),
+    (L.FRAMES_CAPACITY, 8), (L.FRAMES_TAKEN, 8), (L.FRAMES_TAKEN + 8, 8),
+)  # fmt: skip
+#: The word of a slot, the pins of the two readers, and of some that are not there.
+BLOCK_FIELDS = (
+    (0, 8), (0, 8), (0, 8), (L.BLOCK_PINS, 1), (L.BLOCK_PINS + 1, 1), (L.BLOCK_PINS + 2, 1),
+    (L.BLOCK_PINS + 200, 8), (8, 8),
+)  # fmt: skip
 READS = ("recv", "recv_stamped", "recv_all", "latest", "unread", "peek_stamp", "discard_before")
 
 
@@ -75,9 +98,24 @@ class Fault(AssertionError):
     """Something came out that must not."""
 
 
+def use_core(name: str) -> None:
+    """Let what is opened from now on be of a core."""
+    one = pure if name == "pure" else native
+    Publisher._core, Subscriber._core = one.Writer, one.Reader
+    core.Slots = slots.Slots if one is pure else one.Slots
+    core.Looks = looks.Looks if one is pure else one.Looks
+    core.Lender = None if one is pure else one.Lender
+
+
 def message(number: int, dice: random.Random) -> Any:
     """Return one of every kind of message, with its number in it."""
-    match dice.randrange(6):
+    match dice.randrange(9):
+        case 6:
+            return np.full((number % 7 + 1, 700), number, "<f8")
+        case 7:
+            return np.full((1200, 2), number, "u2").T
+        case 8:
+            return Image(np.full((50, 40, 3), number % 256, "u1"), "rgb8", frame=f"{number}")
         case 0 | 1:
             return make(1, number)
         case 2:
@@ -108,18 +146,19 @@ class Live:
     """A topic in use: a publisher, and a reader of each core."""
 
     def __init__(self, writing_core: str) -> None:
-        core.Writer = pure.Writer if writing_core == "pure" else native.Writer
         self.writing_core = writing_core
         self.number = self.generation = 0
         self.sent: list[Any] = []
         self._open()
 
     def _open(self) -> None:
-        self.publisher = Publisher(TOPIC)
         self.readers = []
-        for reader in (native.Reader, pure.Reader):
-            core.Reader = reader
+        for reader in ("native", "pure"):
+            use_core(reader)
             self.readers.append(Subscriber(TOPIC, depth=3))
+        use_core(self.writing_core)
+        self.publisher = Publisher(TOPIC)
+        self.pools: dict[int, tuple[mmap, bytes]] = {}
         self._map()
 
     def _map(self) -> None:
@@ -131,15 +170,35 @@ class Live:
         self.part = (publisher._id, publisher._part)
         self.heads = bytes(self.ring[: L.RING_HEADER]), bytes(self.control)
 
+    def _map_pools(self) -> None:
+        """Map pools that are new, let go of those that are not there any more, make all whole."""
+        found = {p.part: p for p in frames.pool_files(self.publisher._folder)}
+        found = {k: p for k, p in found.items() if p.publisher == self.publisher._id}
+        for part in self.pools.keys() - found.keys():
+            self.pools.pop(part)[0].close()
+        for part in found.keys() - self.pools.keys():
+            memory = files.map_file(found[part].path, writable=True)
+            self.pools[part] = memory, bytes(memory[: L.FRAMES_TAKEN])
+        for memory, head in self.pools.values():
+            memory[: L.FRAMES_TAKEN] = head
+            for block in blocks_of(memory, head):
+                memory[block + L.BLOCK_PINS : block + L.FRAMES_BLOCK] = bytes(L.MAX_READERS)
+
     def send(self, dice: random.Random) -> None:
         body = message(self.number, dice)
         self.sent = [*self.sent[-11:], body]
         self.number += 1
-        self.publisher.send(body)
+        if type(body) is np.ndarray and body.ndim == 2 and dice.random() < 0.5:
+            with self.publisher.loan(body.shape, body.dtype) as array:
+                array[:] = body
+        else:
+            self.publisher.send(body)
 
     def heal(self, dice: random.Random) -> None:
         """Make everything as if nothing had happened, with fresh messages in every slot."""
         self.control[:] = self.heads[1]
+        if any(reader._pins.alive for reader in self.readers):
+            gc.collect()  # arrays that errors hold: their pins are cleared below
         if self.part != (self.publisher._id, self.publisher._part):
             self.ring.close()
             self.control.close()
@@ -148,6 +207,7 @@ class Live:
             # Somebody took its owner for dead, as its damaged head said: it was tidied away.
             self.close()
             self._open()
+        self._map_pools()
         self.ring[: L.RING_NEXT] = self.heads[0][: L.RING_NEXT]
         self.ring[L.RING_CLOSED : L.RING_CLOSED + 8] = bytes(8)
         slots = self.publisher._shape[0]
@@ -157,6 +217,8 @@ class Live:
             use(reader, "unread")  # raises what recv_all has left to the next call
             reader._refused.clear()
             reader._parts.clear()
+            for pool in reader._pins.looks.pools():
+                reader._pins.looks.remove(*pool)
             for ring in reader._reader.rings():
                 reader._reader.detach(ring[0])
         # Far from any that a reader has noted while it was damaged.
@@ -166,13 +228,21 @@ class Live:
             reader.latest()
         self.send(dice)
         for reader in self.readers:
-            if not same(reader.recv(), self.sent[-1]):
-                raise Fault("a case would prove nothing: the topic does not work")
+            if not same(got := reader.recv(), self.sent[-1]):
+                why = f"{reader._reader} got {short(got)}, not {short(self.sent[-1])}"
+                raise Fault(f"a case would prove nothing: the topic does not work: {why}")
 
     def close(self) -> None:
         """Leave nothing."""
         for end in (*self.readers, self.publisher):
             end.close()
+
+
+def blocks_of(memory: mmap, head: bytes) -> range:
+    """Return where the blocks of a pool begin."""
+    (count,) = struct.unpack_from("<I", head, L.FRAMES_SLOTS)
+    end = L.FRAMES_BLOCKS + count * L.FRAMES_BLOCK
+    return range(L.FRAMES_BLOCKS, end, L.FRAMES_BLOCK)
 
 
 def _another(dice: random.Random, old: int, size: int) -> int:
@@ -199,8 +269,11 @@ def damage(live: Live, dice: random.Random) -> tuple[bool, list[str]]:
     """Change something; return whether every message must still be one that was sent, and what."""
     told, certain = [], True
     slots, stride = live.publisher._shape
+    kinds = ("ring", "ring", "slot", "slot", "slot", "meaning", "body", "control")
+    if live.pools:
+        kinds = (*kinds, "frames", "block", "block", "pixel")
     for _ in range(dice.choice((1, 1, 1, 2, 3))):
-        what = dice.choice(("ring", "ring", "slot", "slot", "slot", "meaning", "body", "control"))
+        what = dice.choice(kinds)
         slot = L.RING_HEADER + dice.randrange(slots) * stride
         if what == "ring":
             at, size = dice.choice((*RING_FIELDS, (dice.randrange(L.RING_HEADER - 8), 1)))
@@ -217,6 +290,18 @@ def damage(live: Live, dice: random.Random) -> tuple[bool, list[str]]:
                 at = slot + L.SLOT_HEADER + min(dice.randrange(200), int(dice.expovariate(0.1)))
                 told.append("ring " + _change(live.ring, at, dice.choice((1, 1, 2, 4, 8)), dice))
             certain = False
+        elif what in ("frames", "block", "pixel"):
+            memory, head = live.pools[dice.choice(sorted(live.pools))]
+            blocks = blocks_of(memory, head)
+            if what == "frames":
+                at, size = dice.choice((*FRAMES_FIELDS, (dice.randrange(blocks.stop - 8), 1)))
+            elif what == "block":
+                at, size = dice.choice(BLOCK_FIELDS)
+                at += dice.choice(blocks)
+            else:
+                at, size = dice.randrange(blocks.stop, len(memory) - 8), 8
+                certain = False
+            told.append("frames " + _change(memory, at, size, dice))
         else:
             at, size = dice.choice((*CONTROL_FIELDS, (dice.randrange(L.CONTROL_SIZE - 8), 1)))
             told.append("control " + _change(live.control, at, size, dice))
@@ -237,13 +322,16 @@ def use(end: Any, how: str, *arguments: Any) -> tuple[str, Any]:
 
 def reopen(dice: random.Random) -> None:
     """Open and close ends on the damaged files."""
-    core.Reader = dice.choice((native.Reader, pure.Reader))
+    before = "pure" if Publisher._core is pure.Writer else "native"
+    use_core(dice.choice(("native", "pure")))
     try:
         end: Any = dice.choice((Publisher, Subscriber))(TOPIC, dice.choice((None, Whole)))
     except HorusError:
         return
     except Exception as error:
         raise Fault(f"opening: {type(error).__name__}: {error}") from error
+    finally:
+        use_core(before)
     use(end, "close")
 
 
@@ -257,6 +345,13 @@ def plant(live: Live, dice: random.Random) -> None:
     data[at : at + size] = value.to_bytes(size, "little")
     keep = dice.choice((len(data), len(data), dice.randrange(len(data)), len(data) + 64))
     rings.ring_path(folder, name, 0).write_bytes((data + bytes(64))[:keep])
+    for memory, _ in live.pools.values():
+        pool = bytearray(memory[:])
+        struct.pack_into("<Q", pool, L.FRAMES_PUBLISHER, name)
+        at, size = dice.choice(FRAMES_FIELDS)
+        value = _another(dice, int.from_bytes(pool[at : at + size], "little"), size)
+        pool[at : at + size] = value.to_bytes(size, "little")
+        frames.pool_path(folder, name, 0).write_bytes(pool[: dice.choice((len(pool), 5000, 10))])
     live.publisher._control.raise_generation()
 
 
@@ -294,6 +389,9 @@ def case(live: Live, number: int) -> int:
             for ring in rings.ring_files(live.publisher._folder):
                 if ring.publisher != live.publisher._id:
                     ring.path.unlink(missing_ok=True)
+            for pool in frames.pool_files(live.publisher._folder):
+                if pool.publisher != live.publisher._id:
+                    pool.path.unlink(missing_ok=True)
     return damages
 
 
@@ -324,6 +422,7 @@ def _judge(live: Live, how: str, outcomes: list[tuple[str, Any]], certain: bool)
 def batch(writing_core: str, numbers: range, note: Callable[[int, int], object]) -> None:
     """Try so many one after the other, in a process of their own."""
     rings.ring_shape = lambda capacity, depth: (4, max(512, -(-(capacity + 32) // 64) * 64))  # type: ignore[assignment]
+    L.FRAME_BUDGET = 1 << 20
     live = Live(writing_core)
     gc.disable()
     gc.freeze()
