@@ -197,6 +197,8 @@ class Live:
     def heal(self, dice: random.Random) -> None:
         """Make everything as if nothing had happened, with fresh messages in every slot."""
         self.control[:] = self.heads[1]
+        for reader in self.readers:
+            use(reader, "unread")  # raises what recv_all has left to the next call
         if any(reader._pins.alive for reader in self.readers):
             gc.collect()  # arrays that errors hold: their pins are cleared below
         if self.part != (self.publisher._id, self.publisher._part):
@@ -214,7 +216,6 @@ class Live:
         for _ in range(slots):
             self.send(dice)
         for reader in self.readers:
-            use(reader, "unread")  # raises what recv_all has left to the next call
             reader._refused.clear()
             reader._parts.clear()
             for pool in reader._pins.looks.pools():
