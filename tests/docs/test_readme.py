@@ -13,19 +13,15 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"(?:<!-- (\w+): (\w+) -->\n)?```(\w+)\n(.*?)```", README, re.S)
+from tests.docs.blocks import ROOT, Page, run_python
 
-
-def blocks(language: str) -> list[str]:
-    return [code for _, _, kind, code in BLOCKS if kind == language]
+README = Page("README.md")
 
 
 def test_every_block_is_of_a_kind_that_some_test_runs() -> None:
-    assert {kind for _, _, kind, _ in BLOCKS} == {"bash", "python", "yaml", "text"}
+    assert {block.kind for block in README.blocks} == {"bash", "python", "yaml", "text"}
     # The two commands are run by .ci/run, which reads them from here.
-    assert [(mark, name) for mark, name, kind, _ in BLOCKS if kind == "bash"] == [
+    assert [(block.mark, block.name) for block in README.blocks if block.kind == "bash"] == [
         ("command", "main"),
         ("command", "tests"),
         ("beside", "rover"),
@@ -33,7 +29,7 @@ def test_every_block_is_of_a_kind_that_some_test_runs() -> None:
     ]
 
 
-@pytest.mark.parametrize("code", blocks("bash")[:2])
+@pytest.mark.parametrize("code", README.of("bash")[:2])
 def test_each_set_up_command_is_one_line_that_the_shell_accepts(code: str) -> None:
     assert code.count("\n") == 1
     subprocess.run(["bash", "-n", "-c", code], check=True)
@@ -41,61 +37,14 @@ def test_each_set_up_command_is_one_line_that_the_shell_accepts(code: str) -> No
 
 
 def test_the_shortest_program_runs_and_shows_its_data(tmp_path: Path) -> None:
-    done = run_python(blocks("python")[0], tmp_path)
+    done = run_python(README.of("python")[0], tmp_path)
     assert len(re.findall(r"shower.*\{'on': (True|False)\}", done.stdout + done.stderr)) >= 3
-
-
-def test_the_topic_program_prints_what_it_says(tmp_path: Path) -> None:
-    done = run_python(blocks("python")[1], tmp_path)
-    assert done.stdout == "Wheel(velocity=2.5, torque=0.0)\n"
-
-
-def test_the_lent_array_is_received(tmp_path: Path) -> None:
-    done = run_python(blocks("python")[2], tmp_path)
-    assert done.stdout == "(480, 640, 3) 255.0\n"
-
-
-def test_the_lent_image_is_received(tmp_path: Path) -> None:
-    done = run_python(blocks("python")[3], tmp_path)
-    assert done.stdout == "bgr8 640 255 2\n"
-
-
-def test_the_program_with_all_kinds_of_nodes_runs(tmp_path: Path) -> None:
-    done = run_python(blocks("python")[4], tmp_path)
-    assert (done.stdout + done.stderr).count("report: brightness 499.5") >= 3
-
-
-def test_the_simulated_minute_prints_what_it_says(tmp_path: Path) -> None:
-    code = blocks("python")[5]
-    done = run_python(code.replace("examples/rover", str(ROOT / "examples/rover")), tmp_path)
-    printed = [line for line in done.stdout.splitlines() if line in ("True", "False")]
-    assert printed == ["True", "True"]
-
-
-def test_the_real_time_program_shows_how_it_kept_time(tmp_path: Path) -> None:
-    done = run_python(blocks("python")[6], tmp_path)
-    assert done.stdout == "True\n"
-    assert done.stderr.count("real time: ") == 1
-    assert re.search(r"^controller +\d+", done.stderr, re.M)
-    assert len(blocks("python")) == 7
-
-
-def run_python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    (folder / "program.py").write_text(code)
-    return subprocess.run(
-        [sys.executable, "program.py"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
 
 
 def test_the_configuration_is_accepted(tmp_path: Path) -> None:
     from horus.hardware import config
 
-    code, _ = blocks("yaml")
+    (code,) = README.of("yaml")
     (tmp_path / "nodes").mkdir()
     (tmp_path / "nodes" / "a.py").write_text("import horus\n")
     (tmp_path / "horus.yaml").write_text(code)
@@ -104,21 +53,8 @@ def test_the_configuration_is_accepted(tmp_path: Path) -> None:
     assert sorted(robot.hardware) == ["imu", "left_wheel"]
 
 
-def test_the_nodes_with_what_they_are_started_with_are_accepted(tmp_path: Path) -> None:
-    from horus.hardware import config
-
-    _, code = blocks("yaml")
-    (tmp_path / "nodes").mkdir()
-    for name in ("attitude", "camera"):
-        (tmp_path / "nodes" / f"{name}.py").write_text("import horus\n")
-    (tmp_path / "horus.yaml").write_text(code)
-    attitude, camera = config.load(tmp_path / "horus.yaml").entries
-    assert attitude.path.stem == "attitude"
-    assert (camera.name, camera.launch.after) == ("left_camera", ("attitude",))
-
-
 def test_every_command_of_the_table_has_a_help_with_an_example() -> None:
-    for command in re.findall(r"^\| `horus (\w+)", README, re.M):
+    for command in re.findall(r"^\| `horus (\w+)", README.text, re.M):
         done = subprocess.run(
             [sys.executable, "-m", "horus.cli", command, "--help"],
             capture_output=True,
@@ -131,10 +67,7 @@ def test_every_command_of_the_table_has_a_help_with_an_example() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    links = re.findall(r"\]\(([^)]+)\)", README)
-    assert links
-    for link in links:
-        assert (ROOT / link).exists(), link
+    assert README.dead_links() == []
 
 
 @pytest.fixture
@@ -177,9 +110,8 @@ def test_the_rover_is_recorded_and_replayed(rover: subprocess.Popen[str], tmp_pa
 
 def run_beside(name: str, folder: Path) -> dict[str, str]:
     """Run the commands of a block beside the rover; return what each printed."""
-    (code,) = [code for mark, of, _, code in BLOCKS if (mark, of) == ("beside", name)]
     printed = {}
-    for line in code.splitlines():
+    for line in README.marked("beside", name).splitlines():
         command = shlex.split(line, comments=True)[1:]
         done = subprocess.run(
             [sys.executable, "-m", "horus.cli", *command],
@@ -200,7 +132,7 @@ def shape(line: str) -> str:
 
 
 def test_the_rover_prints_what_the_cast_shows() -> None:
-    (cast,) = [code for mark, name, _, code in BLOCKS if (mark, name) == ("cast", "rover")]
+    cast = README.marked("cast", "rover")
     process = subprocess.Popen(
         [sys.executable, "-m", "horus.cli", "run", "--mock", "examples/rover"],
         cwd=ROOT,
