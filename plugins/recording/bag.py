@@ -16,8 +16,9 @@ from horus_plugins.recording.recorder import matches
 
 from horus.errors import did_you_mean
 
-#: Version of what we write into a file beside MCAP itself.
-VERSION = 1
+#: Version of what we write into a file beside MCAP itself, and those that are read.
+VERSION = 2
+READ = ("1", "2")
 #: Messages are put into order over this long (ns).
 WINDOW_NS = 2_000_000_000
 
@@ -191,10 +192,10 @@ class Bag:
 
     def _check_version(self, record: Any) -> None:
         version = record.metadata.get("version", "")
-        if record.name == f"{PREFIX}recording" and version != str(VERSION):
+        if record.name == f"{PREFIX}recording" and version not in READ:
             raise RecordingError(
                 f"{self.path} was recorded in version {version or '?'} of the format, this HORUS "
-                f"reads version {VERSION}: use the HORUS that recorded it "
+                f"reads versions {', '.join(READ)}: use the HORUS that recorded it "
                 f"({record.metadata.get('horus', '?')})"
             )
 

@@ -8,6 +8,7 @@ not stored.
 from __future__ import annotations
 
 import re
+import struct
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,14 @@ _SIZES = {"?": 1, "S": 1} | {f"{k}{n}": n for k in "iuf" for n in (1, 2, 4, 8)}
 _NAMES = {"?": "bool", "f4": "float32", "f8": "float64"} | {
     f"{k}{n}": f"{'int' if k == 'i' else 'uint'}{8 * n}" for k in "iu" for n in (1, 2, 4, 8)
 }
+#: The same for `struct`.
+STRUCT = {"?": "?", "f4": "f", "f8": "d"} | {
+    f"{k}{n}": letter if k == "i" else letter.upper()
+    for k in "iu"
+    for n, letter in ((1, "b"), (2, "h"), (4, "i"), (8, "q"))
+}
 _COUNT = Struct("<I")
+_HEAD = Struct("<BB6x")
 #: How the dtype, the shape and the elements of an array are written.
 ARRAY = ("string", "uint64[]", "uint8[]")
 
@@ -52,10 +60,12 @@ def field_names(names: list[str]) -> list[str]:
     return found
 
 
-def schema_text(spec: MessageSpec, docs: Mapping[str, FieldDoc]) -> str:
+def schema_text(
+    spec: MessageSpec, docs: Mapping[str, FieldDoc], prefix: str = "", *, with_array: bool = True
+) -> str:
     """Return the ROS 2 definition of a type, with units and meanings as comments."""
     lines = [f"# {spec.name}"]
-    names = [field.name for field in spec.fields]
+    names = [prefix + field.name for field in spec.fields]
     if spec.frame is not None:
         names += [f"{spec.frame}_dtype", f"{spec.frame}_shape", spec.frame]
     shown = field_names(names)
@@ -66,7 +76,7 @@ def schema_text(spec: MessageSpec, docs: Mapping[str, FieldDoc]) -> str:
         words = f"{doc.unit or 'no unit'}: {doc.text}" if doc and (doc.unit or doc.text) else ""
         comment = " ".join(words.split())
         lines.append(f"{kind} {name}{f'  # {comment}' if comment.isascii() and comment else ''}")
-    if spec.frame is not None:  # as `formats.array_form` has it
+    if spec.frame is not None and with_array:  # as `formats.array_form` has it
         lines += [f"{kind} {name}" for kind, name in zip(ARRAY, shown[-3:], strict=True)]
     return "\n".join(lines) + "\n"
 
@@ -125,6 +135,12 @@ class Cdr:
 
     def decode_part(self, data: bytes) -> tuple[bytes, int]:
         """Return the payload that was encoded, and where in the data it ends."""
+        try:
+            return self._decode(data)
+        except struct.error:
+            raise ValueError("it is cut short") from None
+
+    def _decode(self, data: bytes) -> tuple[bytes, int]:
         if data[:4] != HEADER:
             raise ValueError("it is not little-endian CDR")
         body = memoryview(data)[4:]
@@ -166,3 +182,40 @@ def _put(payload: bytearray, offset: int, part: memoryview, size: int, room: int
     if len(part) != size or size > room:
         raise ValueError("it is cut short, or does not fit its type")
     payload[offset : offset + size] = part
+
+
+def array_head(shape: bytes, text: bytes) -> bytes:
+    """Return how an array's payload begins: its shape as u64s and its dtype, aligned to 16."""
+    head = _HEAD.pack(len(text), len(shape) // 8) + shape + text
+    return head + bytes(-len(head) % 16)
+
+
+def split_array(payload: bytes | bytearray | memoryview) -> tuple[bytes, bytes, memoryview]:
+    """Return an array's shape, its dtype and its bytes; `Unfit` when others would be lost."""
+    try:
+        text_size, dimensions = _HEAD.unpack_from(payload)
+    except struct.error:
+        raise Unfit from None
+    shape = bytes(payload[8 : 8 + 8 * dimensions])
+    text = bytes(payload[8 + 8 * dimensions :][:text_size])
+    head = array_head(shape, text)
+    if bytes(payload[: len(head)]) != head or not text.isascii() or b"\0" in text:
+        raise Unfit
+    return shape, text, memoryview(payload)[len(head) :]
+
+
+def read_head(body: memoryview, at: int) -> tuple[bytes, bytes, int]:
+    """Return the shape and the dtype of an array, and where they end."""
+    try:
+        at += -at % 4
+        (size,) = _COUNT.unpack_from(body, at)
+        text = bytes(body[at + 4 : at + 3 + size])
+        at += 4 + size
+        at += -at % 4
+        (dimensions,) = _COUNT.unpack_from(body, at)
+    except struct.error:
+        raise ValueError("it is cut short") from None
+    at += 4
+    if dimensions:
+        at += -at % 8
+    return bytes(body[at : at + 8 * dimensions]), text, at + 8 * dimensions

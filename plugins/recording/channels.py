@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from horus_plugins.recording import formats, plain
+from horus_plugins.recording import drawing, formats, plain
 from horus_plugins.recording.errors import RecordingError, Unfit
 from horus_plugins.recording.mcapfile import Chunk, bytes_of
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from mcap.records import Channel, Schema
 
     from horus.bus.raw import RawMessage, RawSubscriber
+
+#: A type, what makes its payloads drawn messages (None if nothing does), and what makes them CDR.
+_Known = tuple[Any, Callable[[Any], bytes] | None, Callable[[Any], bytes]]
 
 #: MCAP numbers channels with 16 bits.
 MOST = 65_535
@@ -50,7 +54,7 @@ class Channels:
         self.since = 0.0
         self._numbers: dict[tuple[Any, ...], _Channel] = {}
         self._schema_ids: dict[tuple[str, bytes], int] = {}
-        self._encoders: dict[tuple[str, int], tuple[Any, Callable[[Any], bytes]] | None] = {}
+        self._encoders: dict[tuple[str, int], _Known | None] = {}
 
     def add(self, topic: RawSubscriber, message: RawMessage) -> None:
         """Add a message of a topic to the chunk."""
@@ -76,9 +80,13 @@ class Channels:
         payload = message.payload
         try:
             if message.kind in (L.KIND_STRUCT, L.KIND_FRAME):
-                encoder = self._encoder(topic.folder, topic.name, message.type_hash)
-                if encoder is not None:
-                    return "cdr", encoder[1](payload)
+                known = self._encoder(topic.folder, topic.name, message.type_hash)
+                if known is not None:
+                    _, draw, encode = known
+                    if draw is not None:
+                        with contextlib.suppress(Unfit):
+                            return "drawn", draw(payload)
+                    return "cdr", encode(payload)
             elif message.kind == L.KIND_MSGPACK:
                 value = plain.unpack(payload)
                 wrapped = not isinstance(value, dict)
@@ -90,11 +98,15 @@ class Channels:
             pass
         return "raw", payload
 
-    def _encoder(self, folder: Path, topic: str, hash: int) -> Any:
+    def _encoder(self, folder: Path, topic: str, hash: int) -> _Known | None:
         key = (topic, hash)
         if key not in self._encoders:
             spec = learn(folder, hash)
-            self._encoders[key] = None if spec is None else (spec, formats.encoder(spec))
+            if spec is None:
+                self._encoders[key] = None
+            else:
+                draw = drawing.encoder(spec) if drawing.drawn(spec) else None
+                self._encoders[key] = (spec, draw, formats.encoder(spec))
         return self._encoders[key]
 
     def _new(self, topic: RawSubscriber, message: RawMessage, form_name: str) -> _Channel:
@@ -120,6 +132,8 @@ class Channels:
     def _form(self, topic: str, message: RawMessage, name: str, spec: Any) -> formats.Form:
         if name == "cdr":
             return formats.declared_form(spec)
+        if name == "drawn":
+            return formats.drawn_form(spec)
         if name == "array":
             return formats.array_form()
         if name == "raw":

@@ -6,6 +6,7 @@
 | ``json`` | dicts | JSON, JSON schema |
 | ``value`` | other plain messages | JSON ``{"value": ...}``, JSON schema |
 | ``array`` | numpy arrays | CDR of ``dtype``, ``shape``, ``data`` |
+| ``drawn`` | types of `horus.msgs` that viewers draw | as ROS has them, CDR: `drawing` |
 | ``framed`` | declared messages with an array | CDR, ROS 2 schema; the array comes last, likewise |
 | ``raw`` | what the others would not give back to the last byte | the payload itself |
 
@@ -20,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from horus_plugins.recording import cdr, plain
+from horus_plugins.recording import cdr, drawing, plain
 from horus_plugins.recording.errors import RecordingError, Unfit
 
 from horus.bus import layout as L
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 #: Begins the keys of our metadata.
 PREFIX = "horus."
 _ARRAY_TEXT = "# a numpy array\nstring dtype\nuint64[] shape\nuint8[] data  # elements in C order\n"
-_HEAD = struct.Struct("<BB6x")
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,14 @@ def declared_form(spec: MessageSpec) -> Form:
     return Form(name, "cdr", cdr.schema_name(spec.name), "ros2msg", text.encode())
 
 
+def drawn_form(spec: MessageSpec) -> Form:
+    """Return the form of a type that viewers draw."""
+    from horus.message.docs import field_docs
+
+    text = drawing.schema_text(spec, field_docs(spec.cls))
+    return Form("drawn", "cdr", drawing.schema_name(spec), "ros2msg", text.encode())
+
+
 def encoder(spec: MessageSpec) -> Callable[[bytes | bytearray], bytes]:
     """Return what makes the CDR of a declared type's payload; `Unfit` when bytes would be lost."""
     coder = cdr.Cdr(spec)
@@ -101,44 +109,21 @@ def encode_array(payload: bytes | bytearray | memoryview, before: bytes = cdr.HE
 
     `Unfit` when bytes would be lost.
     """
-    try:
-        text_size, dimensions = _HEAD.unpack_from(payload)
-        shape = payload[8 : 8 + 8 * dimensions]
-        text = bytes(payload[8 + 8 * dimensions :][:text_size])
-    except struct.error:
-        raise Unfit from None
-    head = _array_head(bytes(shape), text)
-    if bytes(payload[: len(head)]) != head or not text.isascii() or b"\0" in text:
-        raise Unfit
+    shape, text, data = cdr.split_array(payload)
     out = bytearray(before)
     out += bytes(-(len(out) - 4) % 4) + struct.pack("<I", len(text) + 1) + text + b"\0"
-    out += bytes(-(len(out) - 4) % 4) + struct.pack("<I", dimensions)
-    if dimensions:
+    out += bytes(-(len(out) - 4) % 4) + struct.pack("<I", len(shape) // 8)
+    if shape:
         out += bytes(-(len(out) - 4) % 8) + shape
-    out += struct.pack("<I", len(payload) - len(head))
-    return b"".join((out, memoryview(payload)[len(head) :]))
+    out += struct.pack("<I", len(data))
+    return b"".join((out, data))
 
 
 def decode_array(data: bytes, start: int = len(cdr.HEADER)) -> bytes:
     """Return the payload that was encoded."""
     body = memoryview(data)[4:]
-    at = start - 4
-    at += -at % 4
-    (size,) = struct.unpack_from("<I", body, at)
-    text = bytes(body[at + 4 : at + 3 + size])
-    at += 4 + size
-    at += -at % 4
-    (dimensions,) = struct.unpack_from("<I", body, at)
-    at += 4
-    if dimensions:
-        at += -at % 8
-    shape = bytes(body[at : at + 8 * dimensions])
-    return _array_head(shape, text) + bytes(body[at + 8 * dimensions + 4 :])
-
-
-def _array_head(shape: bytes, text: bytes) -> bytes:
-    head = _HEAD.pack(len(text), len(shape) // 8) + shape + text
-    return head + bytes(-len(head) % 16)
+    shape, text, end = cdr.read_head(body, start - 4)
+    return cdr.array_head(shape, text) + bytes(body[end + 4 :])
 
 
 def metadata(
@@ -187,17 +172,24 @@ class Stored:
 
     def decoder(self) -> Callable[[bytes], bytes]:
         """Return what makes a payload of a stored message."""
-        if self.form in ("cdr", "framed"):
+        if self.form in ("cdr", "framed", "drawn"):
             spec = self.spec()
             if spec is None:
                 raise RecordingError(f"topic {self.topic!r}: the file does not describe its type")
+            if self.form == "drawn":
+                return drawing.decoder(spec)
             coder = cdr.Cdr(spec)
             return coder.decode if self.form == "cdr" else lambda data: _whole(coder, data)
-        return {
+        known: dict[str, Callable[[bytes], bytes]] = {
             "json": lambda data: plain.decode(data, wrapped=False),
             "value": lambda data: plain.decode(data, wrapped=True),
             "array": decode_array,
-        }.get(self.form, bytes)
+            "raw": bytes,
+        }
+        if self.form not in known:
+            text = f"topic {self.topic!r}: stored in a form that this HORUS does not know"
+            raise RecordingError(f"{text} ({self.form}): use a newer one")
+        return known[self.form]
 
 
 def _whole(coder: cdr.Cdr, data: bytes) -> bytes:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from horus_plugins.recording.bag import Bag
+from horus_plugins.recording.bag import VERSION, Bag
 from horus_plugins.recording.record_command import _about
 
 from horus.bus import Publisher, Subscriber
@@ -168,7 +168,7 @@ def test_another_version_of_the_format_is_named(
     bag: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = bag.read_bytes()
-    old = b"\x07\0\0\0version\x01\0\0\x001"
+    old = b"\x07\0\0\0version\x01\0\0\x00" + str(VERSION).encode()
     assert data.count(old) == 1
     bag.write_bytes(data.replace(old, old[:-1] + b"9"))
     assert main(["bag", "info", str(bag)]) == 1

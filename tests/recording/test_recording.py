@@ -160,7 +160,7 @@ def test_images_and_large_arrays_come_back_and_are_replayed_to_the_last_byte(
     found = contents(bag)
     assert {topic: [payload for payload, _ in some] for topic, some in found.items()} == wanted
     forms = {stored.topic: stored.form for stored in bag.channels.values()}
-    assert forms == {"array": "array", "camera": "framed", "lidar": "framed"}
+    assert forms == {"array": "array", "camera": "drawn", "lidar": "drawn"}
     close_all()
     played = session.new_session()
     monkeypatch.setenv("HORUS_SESSION_ID", played.id)

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from horus_plugins.recording.bag import Bag
+from horus_plugins.recording.bag import VERSION, Bag
 from horus_plugins.recording.record_command import _about
 
 import horus.hardware.config as robot_config
@@ -235,7 +235,7 @@ def spoilt(path: Path, what: str) -> None:
         (summary,) = struct.unpack_from("<Q", data, len(data) - 28)  # in the footer
         path.write_bytes(data[: summary - 20])  # in the last index
     elif what == "other version":
-        path.write_bytes(data.replace(version + b"1", version + b"9"))
+        path.write_bytes(data.replace(version + str(VERSION).encode(), version + b"9"))
     elif what == "no wire":
         assert main(["bag", "cut", str(path), "-o", f"{path}.new", "--topics", "device"]) == 0
         Path(f"{path}.new").replace(path)
