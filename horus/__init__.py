@@ -1,5 +1,10 @@
 """HORUS: drivers, a shared-memory topic bus and a scheduler for robots."""
 
+# ruff: noqa: E402 - from the next two lines on Ctrl-C is answered
+from horus import early
+
+early.begin_if_command()
+
 from typing import TYPE_CHECKING, Any
 
 from horus.errors import (

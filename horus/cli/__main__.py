@@ -2,7 +2,7 @@
 
 import sys
 
-from horus.cli import early
+from horus import early
 
 
 def main() -> int:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from horus.cli import early
+from horus import early
 
 if TYPE_CHECKING:
     from horus.plugins import CommandEntry

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from horus.cli import early
+from horus import early
 from horus.cli.live import seconds
 from horus.scheduler.realtime import RealTime
 

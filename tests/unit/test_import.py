@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("horus.clock", "horus.errors", "horus.message", "horus.node", "horus.scheduler")
+PARTS = (
+    "horus.clock",
+    "horus.early",
+    "horus.errors",
+    "horus.message",
+    "horus.node",
+    "horus.scheduler",
+)
 DEAR = {
     "argparse", "ast", "asyncio", "concurrent", "ctypes", "dataclasses", "difflib", "dis",
     "hashlib", "importlib.metadata", "inspect", "ipaddress", "json", "mmap", "msgpack",

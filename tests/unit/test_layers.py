@@ -21,6 +21,7 @@ RUNTIME = HARDWARE | {"horus.runtime"}
 
 #: What each part may import; it need not name itself.
 ALLOWED: dict[str, set[str]] = {
+    "horus.early": set(),
     "horus.errors": set(),
     "horus.clock": set(),
     "horus.logs": set(),
@@ -39,10 +40,10 @@ ALLOWED: dict[str, set[str]] = {
     "horus.testing": RUNTIME | {"horus.testing"},
     "horus.bench": NODES | {"horus"},
     "horus.runtime": RUNTIME,
-    "horus.cli": RUNTIME | {"horus.cli", "horus.bench", "horus.testing", "horus"},
+    "horus.cli": RUNTIME | {"horus.cli", "horus.bench", "horus.testing", "horus", "horus.early"},
     "horus_hil": RUNTIME | {"horus.testing"},
     "horus_plugins": RUNTIME | {"horus", "horus.cli"},
-    "horus": NODES,
+    "horus": NODES | {"horus.early"},
     "horus.__main__": {"horus.cli"},
 }
 
