@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import secrets
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic_ns
@@ -79,7 +79,7 @@ class Publisher(End):
     def _new_identity(self) -> None:
         # In the order of opening: of messages with one stamp, as in simulated time, readers take
         # the one of the lower id first. By chance, besides, so that no two processes share one.
-        self._id = (next(_serials) & 0x7FFFFF) << 40 | secrets.randbits(40) | 1
+        self._id = (next(_serials) & 0x7FFFFF) << 40 | int.from_bytes(os.urandom(5), "little") | 1
         self._part = -1
         self._frames: loans.Frames | None = None
         #: What is to be sent of messages whose arrays were lent and filled, by their ids.

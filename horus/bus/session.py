@@ -7,7 +7,6 @@ import errno
 import fcntl
 import json
 import os
-import secrets
 import shutil
 import stat
 import time
@@ -211,7 +210,7 @@ class Session:
 def new_session() -> Session:
     """Create the folder of a new run, owned by this process."""
     while True:
-        text = secrets.token_hex(5)[:9]
+        text = os.urandom(5).hex()[:9]
         session_id = f"{text[:3]}-{text[3:6]}-{text[6:9]}"
         path = session_dir(session_id)
         make_dir(path.parent)

@@ -76,8 +76,7 @@ def find(what: str | None) -> Path:
 def _faults(robot: RobotConfig) -> tuple[list[str], list[str]]:
     """Return what is wrong beyond the file itself, and what is worth knowing."""
     from horus import plugins
-    from horus.runtime.files import NodeFile, UsageError, name_files
-    from horus.runtime.run import NOTHING
+    from horus.runtime.files import NOTHING, NodeFile, UsageError, name_files
 
     faults = _of_files(robot.nodes)
     if not robot.nodes and not robot.hardware:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import inspect
 import os
 import re
 import sys
@@ -198,7 +197,7 @@ def _run(name: str, arguments: list[str], command: Any, example: str) -> int:
     """Run a subcommand: a module, or what else has ``configure`` and ``main``."""
     parser = _Parser(
         prog=f"horus {name}",
-        description=inspect.getdoc(command),
+        description=_doc(command),
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -227,7 +226,7 @@ def _run_action(name: str, arguments: list[str], group: Any) -> int:
     words = [word for word in arguments if word != "--debug"]
     if not words or words[0] in ("-h", "--help", "help"):
         width = max(map(len, actions))
-        lines = [f"usage: horus {name} ACTION ...", "", str(inspect.getdoc(group)), "", "actions:"]
+        lines = [f"usage: horus {name} ACTION ...", "", _doc(group), "", "actions:"]
         lines += [f"  {action:<{width}}  {about.summary}" for action, about in actions.items()]
         lines += ["", "for example:", *(f"  {about.example}" for about in actions.values())]
         print("\n".join(lines))
@@ -242,6 +241,15 @@ def _run_action(name: str, arguments: list[str], group: Any) -> int:
     arguments.remove(words[0])
     module = importlib.import_module(about.module)
     return _run(f"{name} {words[0]}", arguments, module, about.example)
+
+
+def _doc(command: Any) -> str:
+    """Return what a command says of itself; that of a plugin may be an object of any kind."""
+    if isinstance(command, type(sys)):
+        return (command.__doc__ or "").strip()
+    import inspect
+
+    return inspect.getdoc(command) or ""
 
 
 def _run_plugins(entry: CommandEntry, arguments: list[str]) -> int:

@@ -8,7 +8,6 @@ import sys
 
 from horus import early
 from horus.cli.live import seconds
-from horus.scheduler.realtime import RealTime
 
 _EXAMPLES = """\
 examples:
@@ -93,9 +92,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rt-priority",
         type=int,
-        default=RealTime.priority,
         metavar="N",
-        help="their priority with --rt, 1 to 99 (default: %(default)s)",
+        help="their priority with --rt, 1 to 99 (default: 40)",
     )
     parser.add_argument(
         "--rt-cpus",
@@ -148,9 +146,11 @@ def main(args: argparse.Namespace) -> int:
 def _real_time(args: argparse.Namespace) -> str:
     """Return what processes are told of real time; nothing without --rt."""
     from horus.runtime.files import UsageError
+    from horus.scheduler.realtime import RealTime
 
+    priority = RealTime.priority if args.rt_priority is None else args.rt_priority
     if not args.rt:
-        if args.rt_cpus or args.rt_priority != RealTime.priority:
+        if args.rt_cpus or priority != RealTime.priority:
             raise UsageError("--rt-priority and --rt-cpus are for a run with --rt: add --rt")
         return ""
     try:
@@ -158,7 +158,7 @@ def _real_time(args: argparse.Namespace) -> str:
     except ValueError:
         raise UsageError(f"--rt-cpus {args.rt_cpus}: it takes numbers of cores: 2,3") from None
     try:
-        return str(RealTime(priority=args.rt_priority, cpus=cpus))
+        return str(RealTime(priority=priority, cpus=cpus))
     except ValueError as error:
         raise UsageError(f"--rt: {error}") from None
 

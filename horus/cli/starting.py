@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 
 def read(file: str) -> str:
     """Return the text of a starter."""
+    from importlib import resources
+
     return (resources.files("horus.cli") / "starters" / file).read_text(encoding="utf-8")
 
 

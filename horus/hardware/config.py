@@ -29,11 +29,11 @@ from horus.hal.backends import Backend
 from horus.hal.config import ActuatorConfig, BusConfig, Config, DriverConfig, SimConfig, shown
 from horus.hal.driver import Driver
 from horus.hal.playback import play_faults
-from horus.hardware import conflicts, estop, traffic
+from horus.hardware import conflicts, traffic
 from horus.hardware.mount import mountable
 from horus.hardware.nodefiles import RESTART_KEYS, check_order, node_entries, restart_of
 from horus.hardware.slew import ramp_of, rampable
-from horus.hardware.topics import lacking
+from horus.hardware.topics import ESTOP, lacking
 from horus.hardware.yamltree import Faults, Tree, as_number, read
 from horus.launch import AS_IT_IS, Launch, NodeEntry
 from horus.plugins import PluginError, buses, drivers, troubles
@@ -289,7 +289,7 @@ class _Reader:
         self, name: str, item: Tree, buses: Mapping[str, BusEntry | None]
     ) -> DeviceEntry | None:
         place = f"hardware.{name}"
-        if name == estop.TOPIC:
+        if name == ESTOP:
             text = f"{place}: the topic {name} is that of the emergency stop: choose another name"
             self.faults.add(item.line, text)
         use = self.word(place, item, "use", "the driver, such as mpu6050")

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from horus.bus import Subscriber, session
 from horus.errors import SharedMemoryError, TopicError
+from horus.hardware import topics
 from horus.msgs import EmergencyStop
 from horus.node.pubsub import Sub
 
-TOPIC = "estop"
+TOPIC = topics.ESTOP
 #: In the session's folder.
 FILE = "estop.json"
 #: There too: bytes that are free for a stop when all other memory is taken.

@@ -21,7 +21,6 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from horus.bus.files import check_name
 from horus.errors import TopicNameError, did_you_mean
 from horus.hal.config import shown
 from horus.hardware.patterns import PatternError, matches
@@ -201,7 +200,12 @@ class _Reader:
 
     def remap(self) -> dict[str, str]:
         found: dict[str, str] = {}
-        for name, to in self.mapping("remap").items():
+        given = self.mapping("remap")
+        if not given:
+            return found
+        from horus.bus.files import check_name
+
+        for name, to in given.items():
             try:
                 found[check_name(name)] = check_name(to)
             except TopicNameError as error:

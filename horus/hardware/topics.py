@@ -20,6 +20,9 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from horus.hal.config import options
 from horus.hal.driver import Actuator, Driver, marked
 
+#: Everything that moves listens to it.
+ESTOP = "estop"
+
 
 def command_topic(name: str) -> str:
     """Return the topic on which a device that moves is commanded."""

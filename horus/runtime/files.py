@@ -16,6 +16,9 @@ CONFIG_NAMES = ("horus.yaml", "horus.yml")
 _LANGUAGES = {".py": "python", ".rs": "rust"}
 
 
+NOTHING = "neither nodes nor hardware: there is nothing to run"
+
+
 class UsageError(HorusError):
     """What was typed does not say what to run."""
 

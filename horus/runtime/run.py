@@ -17,7 +17,7 @@ from horus.bus import leftovers, session
 from horus.errors import ConfigError
 from horus.launch import AS_IT_IS, Launch, NodeEntry
 from horus.runtime.build import Fault, Program, build_all, check_all
-from horus.runtime.files import NodeFile, UsageError, find_files, name_files, split_config
+from horus.runtime.files import NOTHING, NodeFile, UsageError, find_files, name_files, split_config
 from horus.runtime.hang import limit_problem
 from horus.runtime.output import Output
 from horus.runtime.process import Guardian
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 
 _SESSION = "HORUS_SESSION_ID"
-NOTHING = "neither nodes nor hardware: there is nothing to run"
 
 
 @dataclass(frozen=True)
