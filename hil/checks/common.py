@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import pytest
-
 from horus.hardware.node import DeviceState
 from horus.msgs import MotorCommand, ServoCommand
+from horus.testing import hil
 from horus.testing.rig.under_test import DeviceUnderTest
 
 WORKING = (DeviceState.READY, DeviceState.ACTIVE)
@@ -64,13 +63,13 @@ def applies(device: DeviceUnderTest, what: str) -> None:
     exempt = device.entry.driver.exempt
     for key in (what, what.partition(".")[0]):
         if key in exempt:
-            pytest.skip(f"{device.use} says that {key} does not apply: {exempt[key]}")
+            hil.not_applicable(f"{device.use} has no {key}: {exempt[key]}")
 
 
 def moving(device: DeviceUnderTest) -> None:
     """Skip the test for a device that only measures."""
     if not device.moves:
-        pytest.skip(f"{device.use} only measures: there is nothing to command or to stop")
+        hil.not_applicable("it only measures: there is nothing to command or to stop")
 
 
 def resting(device: DeviceUnderTest) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from horus_hil.checks.common import BACK, FOUND, WORKING, found, ready, received
 from horus_hil.checks.holding import held_by_another
 
@@ -38,7 +37,7 @@ def test_two_at_once_in_one_process_do_not_disturb_each_other(device: DeviceUnde
     found(device)
     node, entry = device.node, device.node.device
     if entry.driver.map_type.bus_kind != "i2c":
-        pytest.skip("what comes from a CAN node or a serial port goes to one link only")
+        hil.not_applicable("what comes from a CAN node or a serial port goes to one link only")
     second = entry.driver(entry.config, node.bus.link(f"{device.name}_again", entry.station))
     try:
         assert second.probe(), "a second look does not find the device"

@@ -88,7 +88,7 @@ def steps(device: DeviceUnderTest) -> Iterator[tuple[str, Sequence[float]]]:
 def test_on_a_twin_it_measures_what_there_is(device: DeviceUnderTest, figure: Recorder) -> None:
     found(device)
     if device.truth() is None:
-        pytest.skip("nobody knows the truth on a bench: give facts: in the rig's file")
+        hil.not_applicable("nobody knows the truth on a bench, where facts are compared instead")
     worst = settled(device, "at first")
     if not worst:
         pytest.skip(f"the truth of {device.use}'s twin has nothing that its message has")
@@ -149,6 +149,8 @@ def test_on_a_bench_it_measures_what_the_file_knows(
     """``facts:`` of the rig's file: ``still`` and ``up`` of a body, or a field and its value."""
     facts = dict(device.facts)
     facts.pop("identity", None)
+    if not facts and device.truth() is not None:
+        hil.not_applicable("its twin knows the truth, with which another test compares it")
     if not facts:
         pytest.skip("the rig's file has no facts: about it, such as {still: true, up: z}")
     found(device)

@@ -14,11 +14,24 @@ count for now, `soak` that it takes as long as ``--hil-soak`` says.
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import pytest
 
+from horus.testing.report.results import NOT_APPLICABLE
 from horus.testing.rig.kinds import CHECKS, HAZARDS, WIRES
 
-__all__ = ["CHECKS", "HAZARDS", "WIRES", "check", "hazard", "needs", "quarantine", "soak"]
+__all__ = [
+    "CHECKS",
+    "HAZARDS",
+    "WIRES",
+    "check",
+    "hazard",
+    "needs",
+    "not_applicable",
+    "quarantine",
+    "soak",
+]
 
 
 def check(number: str) -> pytest.MarkDecorator:
@@ -45,6 +58,14 @@ def hazard(kind: str) -> pytest.MarkDecorator:
 def quarantine(why: str) -> pytest.MarkDecorator:
     """Mark a test that runs and is reported, but whose failure does not fail the run."""
     return pytest.mark.hil_quarantine(why)
+
+
+def not_applicable(why: str) -> NoReturn:
+    """Skip a test that has no meaning for this device or this kind of rig.
+
+    Unlike with another skip nothing lacks: no wire and no permission would let it run.
+    """
+    pytest.skip(f"{NOT_APPLICABLE}{why}")
 
 
 #: A test that goes on for the seconds that ``--hil-soak`` says, and is skipped without.

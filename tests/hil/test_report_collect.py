@@ -48,7 +48,12 @@ def test_errors(device):
 @hil.check("C12")
 def test_commands(device):
     if not device.moves:
-        pytest.skip("it takes no commands")
+        hil.not_applicable("it takes no commands")
+
+@hil.check("C15")
+def test_two(device):
+    if not device.moves:
+        pytest.skip(f"{device.name}: the rig has no second one: add one")
 
 @pytest.fixture
 def broken_begin():
@@ -117,6 +122,8 @@ def test_every_way_to_end_has_its_status(report: Report) -> None:
         ("arm", "C10"): "passed",
         ("power", "C12"): "skipped",
         ("arm", "C12"): "passed",
+        ("power", "C15"): "skipped",
+        ("arm", "C15"): "passed",
         ("power", "C2"): "error",
         ("arm", "C2"): "error",
         ("power", "C11"): "failed",
@@ -130,6 +137,8 @@ def test_reasons_are_those_of_the_test(report: Report) -> None:
     assert one(report, "power", "C9").reason.startswith("it said that yesterday's value is new")
     assert one(report, "power", "C10").reason.startswith("see issue 12: a wrong value")
     assert one(report, "power", "C12").reason == "it takes no commands"
+    assert not one(report, "power", "C12").applies
+    assert one(report, "power", "C15").applies
     assert one(report, "arm", "C2").reason == "setup: OSError: nobody there"
     assert one(report, "arm", "C11").reason == "teardown: OSError: it does not stop"
     both = one(report, "power", "C11").reason
@@ -170,7 +179,7 @@ def test_identities_are_those_that_the_devices_gave(tmp_path: Path) -> None:
 
 def test_the_terminal_shows_the_tables_and_where_the_page_is(done: tuple[Path, str]) -> None:
     folder, printed = done
-    assert "rig mine: 6 of 13 checks failed, on power and arm" in printed
+    assert "rig mine: 6 of 14 checks failed, on power and arm" in printed
     assert f"page: {Path('out/report.html')}" in printed
     assert (folder / "out" / "report.html").exists()
 
@@ -210,7 +219,7 @@ def test_a_baseline_that_is_not_there_ends_the_run_before_it_begins(tmp_path: Pa
 
 
 def test_a_run_in_which_all_was_skipped_says_so(tmp_path: Path) -> None:
-    found = run(tmp_path, "--hil-report", "out", "-k", "commands and power")
+    found = run(tmp_path, "--hil-report", "out", "-k", "two and power")
     assert found.returncode == 5, found.stdout
     assert "Nothing ran: 1 check skipped. That is not a pass" in found.stdout
     assert results.read(tmp_path / "out").verdict == "nothing ran"

@@ -123,6 +123,24 @@ def test_a_check_that_passed_in_part_is_no_plain_pass() -> None:
     assert page(report).cells()[f"{again.device}, C10 bus errors"][0] == "failed"
 
 
+def test_what_does_not_apply_is_no_lack() -> None:
+    report = full_report()
+    again = cell(full_report(), "bno055_1", "C10")
+    again.test, again.status, again.reason, again.applies = "other", "skipped", "no moving", False
+    report.checks.append(again)
+    exempt = cell(report, "bno055_1", "C12")
+    exempt.applies = False
+    cells = page(report).cells()
+    assert cells["bno055_1, C10 bus errors"][0] == "passed"
+    assert cells["bno055_1, C12 commands refused"][0] == "exempt"
+    text = page(report).texts["skips"]
+    assert "Skipped: 25 tests, and why" in text
+    assert "Does not apply: 2 tests, and why" in text
+    assert words.verdict(report) == "All 364 checks passed; 25 skipped"
+    again.applies = True
+    assert words.verdict(report) == "All 364 checks passed, 1 of them in part; 25 skipped"
+
+
 def test_what_failed_is_told_at_the_top_with_device_figure_and_limit() -> None:
     found = page(failing_report())
     failing = found.texts["failing"]
@@ -171,9 +189,13 @@ def test_a_fault_that_was_not_undone_is_told_at_the_top() -> None:
 
 
 def test_skips_are_grouped_by_their_reason() -> None:
-    text = page(full_report()).texts["skips"]
+    report = full_report()
+    text = page(report).texts["skips"]
     assert "Skipped: 26 tests, and why" in text
     assert text.count("it takes no commands") == 1
+    cell(report, "as5600_1", "C12").reason = "as5600_1: it takes no commands"
+    cell(report, "ld06_1", "C12").reason = "ld06_1 takes no commands"
+    assert [len(found) for _, found in words.skips(report)] == [17, 9]
     assert text.count("connect two adapters") == 1
     assert "C12: mpu6050_1, icm20948_1" in text
 

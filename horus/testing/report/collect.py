@@ -17,7 +17,16 @@ import pytest
 
 from horus.testing.report import diff, html, machine, results, text, words
 from horus.testing.report.markup import clean
-from horus.testing.report.results import CheckResult, Device, Fault, Figure, Report, Rig, Verdict
+from horus.testing.report.results import (
+    NOT_APPLICABLE,
+    CheckResult,
+    Device,
+    Fault,
+    Figure,
+    Report,
+    Rig,
+    Verdict,
+)
 
 #: By which parameter of a test it is about whom, the first that it has.
 _WHOM = ("rig_device", "device", "wire")
@@ -141,7 +150,9 @@ def _add(result: CheckResult, report: pytest.TestReport) -> None:
         return
     expected = getattr(report, "wasxfail", None)  # an expected failure, such as in quarantine
     if report.skipped and expected is None:
-        result.status, result.reason = "skipped", _skip_reason(report)
+        text = _skip_reason(report)
+        result.status, result.reason = "skipped", text.removeprefix(NOT_APPLICABLE)
+        result.applies = not text.startswith(NOT_APPLICABLE)
         return
     reason = _message(report)
     if report.skipped:

@@ -27,14 +27,19 @@ STATES = {
     "partly": State("½", "passed in part, the rest skipped"),
     "passed": State("✓", "passed"),
     "skipped": State("–", "skipped"),
+    "exempt": State("○", "does not apply"),
     "missing": State("·", "not run"),
 }
+#: Those that show nothing about a device.
+SILENT = frozenset({"skipped", "exempt", "missing"})
 #: Those that make a run fail.
 BAD = frozenset({"failed", "error"})
 
 
 def state_of(result: CheckResult) -> str:
     """Return the state of one test."""
+    if result.status == "skipped" and not result.applies:
+        return "exempt"
     if result.status == "passed" and any(figure.warned for figure in result.figures):
         return "warned"
     return result.status

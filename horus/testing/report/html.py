@@ -8,7 +8,7 @@ from pathlib import Path
 from horus.testing.report import diff, sections, words
 from horus.testing.report.bar import bar
 from horus.testing.report.diff import Change, Comparison
-from horus.testing.report.grid import Cell, Row, Table, tables
+from horus.testing.report.grid import SILENT, Cell, Row, Table, tables
 from horus.testing.report.markup import Markup, join, tag
 from horus.testing.report.results import CheckResult, Report, write_whole
 
@@ -119,7 +119,7 @@ def _failing(report: Report, found: list[Table]) -> Markup:
 
 
 def _failing_row(table: Table, row: Row) -> Markup:
-    ran = sum(cell.state not in ("skipped", "missing") for cell in row.cells)
+    ran = sum(cell.state not in SILENT for cell in row.cells)
     items = [tag("li", _failing_cell(table, row, cell)) for cell in row.bad]
     rest = items[_SHOWN:]
     more = [tag("li", tag("details", tag("summary", f"and {len(rest)} more"), tag("ul", *rest)))]

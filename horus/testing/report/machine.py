@@ -14,6 +14,8 @@ from horus.testing.report.results import Device, Versions
 
 #: Packages beside those that HORUS names itself whose version may matter.
 _MORE = ("pytest",)
+#: Requirements of extras that no device needs.
+_OTHERS = re.compile(r"""extra == ['"](dev|clients|tools)['"]""")
 #: Where a board, or else a PC, says what it is.
 _MODELS = ("sys/firmware/devicetree/base/model", "sys/class/dmi/id/product_name")
 
@@ -60,6 +62,7 @@ def _packages() -> dict[str, str]:
         lines = importlib.metadata.requires("horus") or []
     except importlib.metadata.PackageNotFoundError:  # run from a folder that is not installed
         lines = []
+    lines = [line for line in lines if not _OTHERS.search(line)]
     names = {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower() for line in lines}
     names = (names | set(_MORE)) - {"horus"}
     found = {}

@@ -23,6 +23,9 @@ FORMAT = 1
 #: The name of the file in the folder of a report.
 FILE_NAME = "report.json"
 
+#: What the reason begins with when a test was skipped because it does not apply.
+NOT_APPLICABLE = "does not apply: "
+
 Kind = Literal["mock", "virtual", "real"]
 Status = Literal["passed", "failed", "error", "quarantined", "skipped"]
 Verdict = Literal["passed", "failed", "nothing ran", "not ready", "hazard refused"]
@@ -84,6 +87,8 @@ class CheckResult:
     figures: list[Figure] = field(default_factory=list)
     #: What pytest shows of a failure.
     detail: str = ""
+    #: Whether it could be had on some rig; if not, that it was skipped is no lack.
+    applies: bool = True
 
 
 @dataclass

@@ -11,7 +11,7 @@ from horus.testing.report.bar import bar
 from horus.testing.report.diff import Comparison
 from horus.testing.report.grid import BAD, STATES, Cell, Row, Table, state_of
 from horus.testing.report.markup import Markup, join, tag
-from horus.testing.report.results import CheckResult, Figure, Report
+from horus.testing.report.results import CheckResult, Figure, Report, Rig
 
 #: Cells that one comes to with the Tab key; the others are reached by the name of their row.
 _STOPS = BAD | {"warned", "quarantined"}
@@ -210,20 +210,22 @@ def _figure(figure: Figure) -> Markup:
 
 
 def skips(report: Report) -> Markup:
-    """Return what was skipped or is in quarantine, by its reason."""
+    """Return what was skipped, does not apply or is in quarantine, by its reason."""
+    held = [(result.reason, [result]) for result in report.checks if result.status == "quarantined"]
+    kinds = {
+        "Skipped: {}, and why": words.skips(report),
+        "In quarantine: {}, and why": held,
+        "Does not apply: {}, and why": words.skips(report, applies=False),
+    }
     parts = []
-    for status, title in (("skipped", "Skipped"), ("quarantined", "In quarantine")):
-        groups: dict[str, list[CheckResult]] = {}
-        for result in report.checks:
-            if result.status == status:
-                groups.setdefault(result.reason.strip() or "no reason given", []).append(result)
+    for title, groups in kinds.items():
         if groups:
-            count = sum(map(len, groups.values()))
-            items = [
-                tag("li", tag("span", reason, class_="why"), tag("br"), _whom(results))
-                for reason, results in sorted(groups.items(), key=lambda item: -len(item[1]))
-            ]
-            parts.append(tag("h2", f"{title}: {words.plural(count, 'test')}, and why"))
+            count = sum(len(found) for _, found in groups)
+            items = (
+                tag("li", tag("span", reason, class_="why"), tag("br"), _whom(found))
+                for reason, found in groups
+            )
+            parts.append(tag("h2", title.format(words.plural(count, "test"))))
             parts.append(tag("ul", *items, class_="reasons"))
     return tag("section", *parts, id="skips") if parts else Markup("")
 
@@ -270,6 +272,12 @@ def _plain(head: Markup, body: Iterable[Markup]) -> Markup:
     return tag("div", table, class_="wide")
 
 
+def _allowed(rig: Rig) -> str:
+    if rig.kind != "real":
+        return "all: no device is real"
+    return ", ".join(rig.allow) or "none: nothing that moves, heats or unplugs"
+
+
 def machine(report: Report) -> Markup:
     """Return the rig, what ran on it, and who the devices say they are."""
     rig, versions = report.rig, report.versions
@@ -277,7 +285,7 @@ def machine(report: Report) -> Markup:
     facts = {
         "Rig": f"{rig.name} ({words.KINDS[rig.kind][0].lower()})",
         "Rig file": rig.file,
-        "Hazards allowed": ", ".join(rig.allow) or "none: nothing that moves, heats or unplugs",
+        "Hazards allowed": _allowed(rig),
         **rig.facts,
         "HORUS": f"{versions.horus}, {versions.core} core" if versions.core else versions.horus,
         "Python": versions.python,

@@ -8,7 +8,7 @@ from horus.testing.report import diff, words
 from horus.testing.report.diff import Comparison
 from horus.testing.report.grid import STATES, Table, tables
 from horus.testing.report.markup import clean
-from horus.testing.report.results import CheckResult, Report
+from horus.testing.report.results import Report
 
 
 def text(report: Report, comparison: Comparison | None = None, *, brief: bool = False) -> str:
@@ -64,16 +64,15 @@ def _failed(report: Report) -> str:
 
 
 def _skipped(report: Report) -> str:
-    groups: dict[str, list[CheckResult]] = {}
-    for result in report.checks:
-        if result.status == "skipped":
-            groups.setdefault(result.reason.strip() or "no reason given", []).append(result)
-    lines = [
-        f"  {len(results)} × {', '.join(dict.fromkeys(r.check for r in results))}: "
-        + _indented(reason)
-        for reason, results in sorted(groups.items(), key=lambda item: -len(item[1]))
-    ]
-    return "\n".join(["skipped:", *lines]) if lines else ""
+    parts = []
+    for title, applies in (("skipped", True), ("not applicable", False)):
+        lines = [
+            f"  {len(results)} × {', '.join(dict.fromkeys(r.check for r in results))}: "
+            + _indented(reason)
+            for reason, results in words.skips(report, applies=applies)
+        ]
+        parts += [f"{title}:", *lines] if lines else []
+    return "\n".join(parts)
 
 
 def _indented(lines: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from horus.testing.report.grid import BAD, STATES, Row, Table, tables
+from horus.testing.report.grid import BAD, SILENT, STATES, Row, Table, tables
 from horus.testing.report.results import CheckResult, Figure, Report
 
 #: What a kind of rig is, what a pass on it proves, and what it cannot prove.
@@ -108,10 +109,30 @@ def reason(result: CheckResult) -> str:
     return "" if again and "\n" not in text else text
 
 
+def skips(report: Report, *, applies: bool = True) -> list[tuple[str, list[CheckResult]]]:
+    """Return the skipped tests by their reason, which most have first.
+
+    With ``applies=False`` those that were skipped because they do not apply to the device.
+    """
+    groups: dict[str, list[CheckResult]] = {}
+    for result in report.checks:
+        if result.status == "skipped" and result.applies is applies:
+            groups.setdefault(_common(result), []).append(result)
+    return sorted(groups.items(), key=lambda item: -len(item[1]))
+
+
+def _common(result: CheckResult) -> str:
+    """Return why a test was skipped, without the name of the device at its beginning."""
+    text = result.reason.strip() or "no reason given"
+    name = re.escape(result.device)
+    text = re.sub(f"^{name}: ", "", text) if name else text
+    return re.sub(f"^{name} ", "it ", text) if name else text
+
+
 def counted(counts: Counter[str]) -> str:
     """Return numbers of cells in words, the worst first."""
     short = {"error": "broken", "quarantined": "in quarantine", "warned": "close to a limit"}
-    short |= {"partly": "in part", "missing": "not run"}
+    short |= {"exempt": "not applicable", "partly": "in part", "missing": "not run"}
     texts = [f"{counts[s]} {short.get(s, s)}" for s in STATES if counts[s]]
     return ", ".join(texts) or "none"
 
@@ -139,7 +160,7 @@ def verdict(report: Report) -> str:
     found = tables(report)
     counts: Counter[str] = sum((table.counts for table in found), Counter())
     bad = sum(counts[state] for state in BAD)
-    done = sum(counts.values()) - sum(counts[s] for s in ("skipped", "missing", "quarantined"))
+    done = sum(counts.values()) - sum(counts[state] for state in (*SILENT, "quarantined"))
     if report.verdict == "nothing ran":
         skipped = f": {plural(counts['skipped'], 'check')} skipped" if counts["skipped"] else ""
         return f"Nothing ran{skipped}. That is not a pass"
@@ -148,8 +169,9 @@ def verdict(report: Report) -> str:
         return f"{bad} of {plural(done, 'check')} failed, on {who}"
     if report.verdict == "failed":
         return "The run failed, though no check did"
+    part = f", {counts['partly']} of them in part" if counts["partly"] else ""
     rest = Counter({state: counts[state] for state in ("quarantined", "skipped")})
-    return f"All {plural(done, 'check')} passed" + (f"; {counted(rest)}" if +rest else "")
+    return f"All {plural(done, 'check')} passed{part}" + (f"; {counted(rest)}" if +rest else "")
 
 
 def notes(report: Report) -> list[str]:
@@ -178,7 +200,7 @@ def _in_columns(table: Table) -> list[str]:
     for index, (check, title) in enumerate(table.checks):
         states = [row.cells[index].state for row in table.rows]
         bad = sum(state in BAD for state in states)
-        ran = sum(state not in ("skipped", "missing") for state in states)
+        ran = sum(state not in SILENT for state in states)
         if bad >= 3 and bad * 2 >= ran:
             texts.append(
                 f"{check} ({title}) fails for {bad} of the {ran} it ran for: look at the check, "
