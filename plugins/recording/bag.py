@@ -76,6 +76,8 @@ class Bag:
         self.foreign: set[str] = set()
         self.metadata: dict[str, dict[str, str]] = {}
         self.attachments: list[Any] = []
+        #: Told how much of the file has been read, as a share of 1.
+        self.progress: Callable[[float], object] = lambda share: None
         #: Schema and channel of each channel, as they are in the file.
         self.definitions: dict[int, tuple[Any, Any]] = {}
         try:
@@ -86,6 +88,11 @@ class Bag:
             names = [p.name for p in folder.glob("*.mcap")] if folder.is_dir() else []
             near = did_you_mean(self.path.name, names)
             raise RecordingError(f"{path}: there is no such file{near}", 2) from None
+        except IsADirectoryError:
+            raise RecordingError(f"{path} is a folder: name a recording in it", 2) from None
+        except PermissionError:
+            text = f"{path} cannot be read: this user may not (see ls -l {path})"
+            raise RecordingError(text, 2) from None
         except OSError as error:
             raise RecordingError(f"{path} cannot be read: {error.strerror or error}") from None
         if head != MAGIC:
@@ -102,15 +109,22 @@ class Bag:
         file.seek(0)
         reader = StreamReader(file, emit_chunks=True, record_size_limit=size)
         ended = False
+        spoilt: list[str] = []
         try:
             for record in reader.records:
+                self.progress(file.tell() / size)
                 if isinstance(record, DataEnd):
                     ended = True
                 elif not isinstance(record, Chunk):
                     if not ended:
                         yield record
                 elif wanted(record):
-                    yield from breakup_chunk(record, validate_crc=True)
+                    try:
+                        found = breakup_chunk(record, validate_crc=True)
+                    except Exception as error:  # the next chunk is complete in itself
+                        spoilt.append(str(error) or type(error).__name__)
+                        continue
+                    yield from found
             self.damage = ""
         except Exception as error:  # whatever is wrong, what came before is whole
             if ended:
@@ -120,6 +134,10 @@ class Bag:
                 known = known or not str(error)
                 why = "it ends in the middle" if known else f"it is damaged: {error}"
                 self.damage = f"{why}; what comes before is whole"
+        if spoilt:
+            what = "a part of it is" if len(spoilt) == 1 else f"{len(spoilt)} parts of it are"
+            parts = f"{what} damaged and left out ({spoilt[0]})"
+            self.damage = f"{parts}; {self.damage}" if self.damage else parts
 
     def read(
         self,
@@ -170,6 +188,8 @@ class Bag:
         with self.path.open("rb") as file:
             for record in self._records(file, wanted):
                 if isinstance(record, Record):
+                    if record.channel_id not in chosen:  # described in a part that is damaged
+                        self._learn_from_summary(schemas, chosen, topics)
                     if first is None:
                         first = low = record.log_time + int(start * 1e9)
                         high = high if duration is None else low + int(duration * 1e9)
@@ -177,11 +197,7 @@ class Bag:
                         at = (record.log_time, next(places), record.channel_id, record.sequence)
                         yield Message(*at, record.publish_time, record.data)
                 elif isinstance(record, Channel):
-                    if record.id not in chosen:
-                        self._learn(record)
-                        self.definitions[record.id] = (schemas.get(record.schema_id), record)
-                        known = record.id in self.channels
-                        chosen[record.id] = known and matches(record.topic, topics)
+                    self._take(record, schemas, chosen, topics)
                 elif isinstance(record, Schema):
                     schemas[record.id] = record
                 elif isinstance(record, Metadata):
@@ -189,6 +205,31 @@ class Bag:
                     self._check_version(record)
                 elif isinstance(record, Attachment):
                     self.attachments.append(record)
+
+    def _take(
+        self, channel: Any, schemas: dict[int, Any], chosen: dict[int, bool], topics: Any
+    ) -> None:
+        """Take note of a channel, and of whether its messages are wanted."""
+        if channel.id in chosen:
+            return
+        self._learn(channel)
+        self.definitions[channel.id] = (schemas.get(channel.schema_id), channel)
+        chosen[channel.id] = channel.id in self.channels and matches(channel.topic, topics)
+
+    def _learn_from_summary(
+        self, schemas: dict[int, Any], chosen: dict[int, bool], topics: Any
+    ) -> None:
+        """Take note of the channels that the end of the file describes, if it has one."""
+        from mcap.reader import make_reader
+
+        try:
+            with self.path.open("rb") as file:
+                summary = make_reader(file).get_summary()
+        except Exception:  # whatever is wrong with it
+            return
+        if summary is not None:
+            for channel in summary.channels.values():
+                self._take(channel, {**summary.schemas, **schemas}, chosen, topics)
 
     def _check_version(self, record: Any) -> None:
         version = record.metadata.get("version", "")

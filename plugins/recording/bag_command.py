@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from horus_plugins.recording.errors import RecordingError, need_mcap
+from horus_plugins.recording.progress import Progress
 from horus_plugins.recording.record_command import seconds
 
 from horus.cli import tables
 
 if TYPE_CHECKING:
-    from horus_plugins.recording.bag import Bag
+    from horus_plugins.recording.bag import Bag, Summary
 
 _EXAMPLES = """\
 examples:
@@ -44,7 +45,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Do it; 1 when the file is damaged or cannot be written, 2 when the words make no sense."""
+    """Do it; 1 when the file is damaged or cannot be written, 2 when it cannot begin.
+
+    Of a damaged file, what can be read is exported and cut all the same.
+    """
     need_mcap()
     from horus_plugins.recording.bag import Bag
 
@@ -54,28 +58,50 @@ def main(args: argparse.Namespace) -> int:
     if len(words) != 1:
         raise RecordingError(f"horus bag {args.action}: name one file, not {len(words)}", 2)
     bag = Bag(words[0])
+    progress = Progress(f"horus bag {args.action}: {bag.path.name}")
+    bag.progress = progress.show
+    try:
+        if args.action == "info":
+            summary = bag.summary()
+        else:
+            told = _write(bag, args)
+    finally:
+        progress.clear()
     if args.action == "info":
-        return _info(bag, as_json=args.json)
+        return _info(bag, summary, as_json=args.json)
+    print("\n".join(told))
+    if bag.damage:
+        print(f"horus bag {args.action}: {bag.path}: {bag.damage}", file=sys.stderr)
+    return 1 if bag.damage else 0
+
+
+def _write(bag: Bag, args: argparse.Namespace) -> list[str]:
+    """Export or cut; return what there is to tell."""
     from horus_plugins.recording import parts
 
-    bag.choose(args.topics, sorted(bag.summary().topics))
+    known = sorted(bag.summary().topics)
+    bag.choose(args.topics, known)
+    if not known:
+        raise RecordingError(f"{bag.path} holds no messages of horus record", 2)
     chosen = (args.topics, args.start, args.duration)
     if args.action == "cut":
         if not args.output:
             raise RecordingError("horus bag cut: say where it goes: -o part.mcap", 2)
         count = parts.cut(bag, Path(args.output), *chosen, force=args.force)
-        print(f"{args.output}: {count} messages")
-    else:
-        folder = Path(args.output or bag.path.with_suffix(""))
-        for path, count in parts.export_csv(bag, folder, *chosen, force=args.force):
-            print(f"{path}: {count} rows")
-    if bag.damage:
-        print(f"{bag.path}: {bag.damage}", file=sys.stderr)
-    return 0
+        return [f"{args.output}: {_counted(count, 'message')}"]
+    folder = Path(args.output or bag.path.with_suffix(""))
+    told = []
+    for one in parts.export_csv(bag, folder, *chosen, force=args.force):
+        more = f", {_counted(one.damaged, 'message')} damaged and left out" if one.damaged else ""
+        told.append(f"{one.path}: {_counted(one.rows, 'row')}{more}")
+    return told or [f"{bag.path} has no messages in that span: no table was written"]
 
 
-def _info(bag: Bag, *, as_json: bool) -> int:
-    found = bag.summary()
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _info(bag: Bag, found: Summary, *, as_json: bool) -> int:
     about = bag.metadata.get("horus.recording", {})
     topics = [
         {

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 from horus.errors import HorusError
 
-__all__ = ["RecordingError", "Unfit", "need_mcap"]
+__all__ = ["RecordingError", "Unfit", "need_mcap", "why"]
 
 
 class RecordingError(HorusError):
@@ -27,3 +31,19 @@ def need_mcap() -> None:
         raise RecordingError(
             "recordings need the mcap package: pip install 'horus[tools]'", 2
         ) from None
+
+
+def why(error: OSError, path: Path) -> str:
+    """Return what went wrong with writing a file; of a full disk also which one it is."""
+    text = error.strerror or str(error)
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return text
+    place = Path(os.path.abspath(path)).parent  # noqa: PTH100 - it need not exist
+    while not place.is_mount() and place != place.parent:
+        place = place.parent
+    try:
+        about = os.statvfs(place)
+    except OSError:
+        return f"{text} (file system {place})"
+    free, size = (blocks * about.f_frsize / 1e6 for blocks in (about.f_bavail, about.f_blocks))
+    return f"{text} (file system {place}: {free:.1f} of {size:.1f} MB free)"

@@ -6,7 +6,10 @@ import contextlib
 import json
 import os
 import signal
+import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,6 +96,39 @@ class Triggers:
                 self._ended.add(process.pid)
                 if process.end != "exit code 0":
                     self.reasons.append(f"crash of {process.name}: {process.end}")
+
+
+class Writer:
+    """Writes in a thread of its own, so that what happens meanwhile is recorded; one at a time."""
+
+    def __init__(self) -> None:
+        self.begun = self.written = self.failed = 0
+        self._thread: threading.Thread | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being written."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def begin(self, write: Callable[[], object]) -> None:
+        """Let something be written; why it cannot be is told, and the next may succeed."""
+        self.begun += 1
+
+        def work() -> None:
+            try:
+                write()
+                self.written += 1
+            except (RecordingError, OSError) as error:
+                self.failed += 1
+                print(f"horus record: {error}", file=sys.stderr, flush=True)
+
+        self._thread = threading.Thread(target=work, name="flight recorder", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until it is written."""
+        if self._thread is not None:
+            self._thread.join()
 
 
 def announce() -> Path:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from horus_plugins.recording.errors import RecordingError
+from horus_plugins.recording.errors import RecordingError, why
 
 if TYPE_CHECKING:
     from mcap.records import Channel, ChunkIndex, McapRecord, Schema
@@ -124,7 +124,7 @@ class McapFile:
             text = f"{path} exists: name another file, or replace it with --force"
             raise RecordingError(text, 2) from None
         except OSError as error:
-            raise RecordingError(f"{path} cannot be written: {error.strerror or error}") from None
+            raise RecordingError(f"{path} cannot be written: {_opening(error, path)}") from None
         self._write(MAGIC + bytes_of(Header("", f"horus {__version__}")))
 
     @property
@@ -143,7 +143,7 @@ class McapFile:
             os.ftruncate(self._fd, self.size)
             os.lseek(self._fd, self.size, os.SEEK_SET)
             raise RecordingError(
-                f"{self.path} cannot be written any more: {error.strerror or error}; "
+                f"{self.path} cannot be written any more: {why(error, self.path)}; "
                 f"what was written until then ({self.size} bytes) is readable"
             ) from None
         self.size += len(view)
@@ -227,3 +227,12 @@ class McapFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _opening(error: OSError, path: Path) -> str:
+    """Return why a file cannot be made."""
+    if isinstance(error, FileNotFoundError):
+        return f"there is no folder {path.parent}: make it, or name another"
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder: name a file"
+    return why(error, path)

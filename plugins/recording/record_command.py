@@ -9,15 +9,15 @@ and writes them when a device faults, an emergency stop fires, a process crashes
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from horus_plugins.recording.errors import RecordingError, need_mcap
+from horus_plugins.recording.progress import Progress
 
 from horus.cli import live
 
@@ -67,7 +67,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compression", choices=("zstd", "lz4", "none"), default="zstd")
     parser.add_argument("--ring", type=seconds, metavar="TIME", help="keep this much in memory")
     parser.add_argument(
-        "--ring-size", type=size, default=256 << 20, metavar="SIZE", help="at most (default 256M)"
+        "--ring-size",
+        type=size,
+        default=256 << 20,
+        metavar="SIZE",
+        help="of it at most, compressed (default 256M; twice that while it is being written)",
     )
     parser.add_argument(
         "--after", type=seconds, default=2.0, metavar="TIME", help="ring: go on so long (2s)"
@@ -87,7 +91,11 @@ def main(args: argparse.Namespace) -> int:
         return 0
     _choose_buses(args)
     path = Path(args.output or time.strftime("horus-%Y%m%d-%H%M%S.mcap"))
-    return _fly(args, run, path) if args.ring else _record(args, run, path)
+    if args.ring:
+        from horus_plugins.recording.flying import fly
+
+        return fly(args, run, path)
+    return _record(args, run, path)
 
 
 def _choose_buses(args: argparse.Namespace) -> None:
@@ -106,13 +114,15 @@ def _choose_buses(args: argparse.Namespace) -> None:
         args.exclude.append(f"{WIRE}*")
 
 
-class _End:
+class End:
     """When to stop: at a signal, after a time, or when the run is over."""
 
     def __init__(self, run: str, duration: float | None) -> None:
         from horus.bus import session
 
         self._folder = session.session_dir(run)
+        #: How long (s) is to be recorded; None until somebody ends it.
+        self.length = duration
         self._until = None if duration is None else time.monotonic() + duration
         self._looked = time.monotonic()
         self.why = ""
@@ -123,6 +133,7 @@ class _End:
         self.why = "stopped"
 
     def __call__(self) -> bool:
+        """Return whether it is time; ``why`` says for what reason."""
         now = time.monotonic()
         if not self.why and self._until is not None and now >= self._until:
             self.why = "the time is over"
@@ -139,14 +150,14 @@ def _record(args: argparse.Namespace, run: str, path: Path) -> int:
     from horus_plugins.recording.sinks import FileSink
 
     file = McapFile(path, force=args.force)
-    over = _End(run, args.duration)
+    over = End(run, args.duration)
     sink = FileSink(file, args.compression)
     recorder = Recorder(sink, args.topics, args.exclude)
     file.schemas, file.channels = recorder.channels.schemas, recorder.channels.channels
     began = time.monotonic()
     status = 0
     try:
-        _about(file, recorder, run)
+        note_about(file, recorder, run)
         print(f"recording session {run} to {path}; Ctrl-C ends it", flush=True)
         _watch(recorder, over, began)
     except RecordingError as error:
@@ -162,7 +173,7 @@ def _record(args: argparse.Namespace, run: str, path: Path) -> int:
     except RecordingError as error:
         status = status or _told(error)
     try:  # after a full disk too: what did not fit was cut off again, and this may fit
-        file.add_metadata("horus.end", _ending(recorder, over.why))
+        file.add_metadata("horus.end", ending_of(recorder, over.why))
         file.finish()
     except RecordingError as error:
         file.close()
@@ -178,26 +189,29 @@ def _told(error: RecordingError) -> int:
     return 1
 
 
-def _watch(recorder: Recorder, over: _End, began: float) -> None:
+def _watch(recorder: Recorder, over: End, began: float) -> None:
     """Record; on a terminal, show how it goes."""
-    shown = 0.0
+    progress = Progress()
 
     def ended() -> bool:
-        nonlocal shown
-        now = time.monotonic()
-        if sys.stderr.isatty() and now - shown > 0.5:
-            shown = now
-            lost = sum(recorder.lost.values())
-            words = f"{now - began:.0f} s, {len(recorder.ends)} topics, {recorder.count} messages"
-            print(f"\r{words}, {lost} lost\x1b[K", end="", file=sys.stderr, flush=True)
+        if not progress.due:
+            return over()
+        took = time.monotonic() - began
+        lost = sum(recorder.lost.values())
+        words = f"{took:.0f} s, {len(recorder.ends)} topics, {recorder.count} messages, {lost} lost"
+        if over.length is None:
+            progress.say(words)
+        else:
+            progress.show(took / max(over.length, 1e-9), words)
         return over()
 
-    recorder.run(ended)
-    if shown:
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    try:
+        recorder.run(ended)
+    finally:
+        progress.clear()
 
 
-def _about(file: McapFile, recorder: Recorder, run: str) -> None:
+def note_about(file: McapFile, recorder: Recorder, run: str) -> None:
     """Write what the recording is of."""
     import platform
 
@@ -242,7 +256,8 @@ def _configs(run: str) -> list[Path]:
     return list(found)
 
 
-def _ending(recorder: Recorder, why: str) -> dict[str, str]:
+def ending_of(recorder: Recorder, why: str) -> dict[str, str]:
+    """Return what a file says at its end: why it ends, and what is not in it."""
     about = {"why": why, "messages": str(recorder.count)}
     about |= {f"lost {name}": str(number) for name, number in recorder.lost.items()}
     return about | {f"trouble {name}": text for name, text in recorder.troubles.items()}
@@ -256,64 +271,3 @@ def _tell(recorder: Recorder, written: int) -> None:
         print(f"  {name}: {number} lost, the recorder was too slow for them")
     for name, text in sorted(recorder.troubles.items()):
         print(f"  {name}: not recorded: {text}")
-
-
-def _fly(args: argparse.Namespace, run: str, path: Path) -> int:
-    """Keep the last seconds, and write them when there is a reason."""
-    from horus_plugins.recording import flight
-    from horus_plugins.recording.recorder import Recorder
-    from horus_plugins.recording.sinks import MemorySink
-
-    if path.exists() and not args.force:
-        raise RecordingError(f"{path} exists: name another file, or replace it with --force", 2)
-    over = _End(run, args.duration)
-    triggers = flight.Triggers()
-    signal.signal(signal.SIGUSR1, lambda *_: triggers.ask())
-    sink = MemorySink(args.ring, args.ring_size, args.compression)
-    recorder = Recorder(sink, args.topics, args.exclude, watch=triggers.watch)
-    note = flight.announce()
-    print(f"keeping the last {args.ring:g} s of session {run} (process {os.getpid()})", flush=True)
-    due: list[Any] = []  # when to write, and why
-    written = 0
-    status = 0
-
-    def look() -> bool:
-        nonlocal written, status
-        reasons = triggers.look(recorder)
-        if reasons:
-            print(f"{'; '.join(reasons)}: writing in {args.after:g} s", flush=True)
-            due[:] = [due[0] if due else time.monotonic() + args.after, *due[1:], *reasons]
-        ended = over()
-        if due and (ended or time.monotonic() >= due[0]):
-            name = path if not written else path.with_stem(f"{path.stem}-{written + 1}")
-            written += 1
-            try:
-                _write(sink, recorder, run, name, due[1:], force=args.force)
-            except RecordingError as error:
-                status = _told(error)
-            due.clear()
-        return ended
-
-    try:
-        recorder.run(look)
-        recorder.close()
-    finally:
-        flight.withdraw(note)
-    print(f"{over.why}; {written} recordings written")
-    return status
-
-
-def _write(
-    sink: Any, recorder: Recorder, run: str, path: Path, reasons: list[str], *, force: bool
-) -> None:
-    if recorder.channels.chunk.count:
-        sink.put(recorder.channels.take())
-
-    def about(file: McapFile, words: dict[str, str]) -> None:
-        _about(file, recorder, run)
-        file.add_metadata("horus.end", {**_ending(recorder, "; ".join(reasons)), **words})
-
-    if force:
-        path.unlink(missing_ok=True)
-    count = sink.write(path, recorder.channels, about)
-    print(f"{path}: {count} messages ({'; '.join(reasons)})", flush=True)

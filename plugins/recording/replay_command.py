@@ -12,9 +12,9 @@ import os
 import signal
 import sys
 import time
-from typing import Any
 
 from horus_plugins.recording.errors import RecordingError, need_mcap
+from horus_plugins.recording.progress import Progress
 from horus_plugins.recording.record_command import seconds
 
 from horus.cli import live
@@ -61,7 +61,11 @@ def main(args: argparse.Namespace) -> int:
         raise RecordingError(f"--speed {args.speed:g}: it must be above 0, at most 1000", 2)
     bag = Bag(args.file)
     names = remaps(args.remap)
+    progress = Progress()
+    bag.progress = progress.show
     summary = bag.summary()
+    progress.clear()
+    bag.progress = lambda share: None
     known = sorted(summary.topics)
     bag.choose([*args.topics, *names], known)
     if bag.damage:
@@ -90,13 +94,18 @@ def main(args: argparse.Namespace) -> int:
         print(f"replaying {bag.path} in session {run}; Ctrl-C ends it", flush=True)
         _pause(args.wait, stopped)
         span = min(summary.seconds - args.start, args.duration or summary.seconds)
+
+        def show(at: float) -> None:
+            progress.show(at / span if span > 0 else 1.0, f"{at:.1f} of {span:.1f} s")
+
         while True:
-            replay.run(args.start, args.duration, lambda: bool(stopped), _bar(span))
+            replay.run(args.start, args.duration, lambda: bool(stopped), show)
             if not args.loop or stopped:
                 break
         _pause(0.2, stopped)  # those who read have a moment for the last ones
         replay.close()
     finally:
+        progress.clear()
         if own is not None:
             session.end_session(own.id)
     late = replay.latest_ns / 1e6
@@ -108,21 +117,3 @@ def _pause(length: float, stopped: list[int]) -> None:
     until = time.monotonic() + length
     while not stopped and time.monotonic() < until:
         time.sleep(min(0.02, length))
-
-
-def _bar(span: float) -> Any:
-    """Return what shows how far it is, on a terminal."""
-    if not sys.stderr.isatty():
-        return lambda at: None
-    shown = 0.0
-
-    def show(at: float) -> None:
-        nonlocal shown
-        now = time.monotonic()
-        if now - shown > 0.2:
-            shown = now
-            done = min(1.0, at / span) if span > 0 else 1.0
-            bar = "#" * int(30 * done)
-            print(f"\r[{bar:<30}] {at:.1f} of {span:.1f} s\x1b[K", end="", file=sys.stderr)
-
-    return show

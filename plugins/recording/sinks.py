@@ -7,17 +7,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from horus_plugins.recording.errors import RecordingError
 from horus_plugins.recording.mcapfile import Chunk, McapFile, PackedChunk, bytes_of, pack
 
 if TYPE_CHECKING:
     from horus_plugins.recording.channels import Channels
+    from mcap.records import Channel, Schema
 
-#: Chunks that may wait for a slow disk: of some 1 MB each, or one large frame.
-WAITING = 64
+#: Bytes that may wait for a slow disk, beside the chunk that is being written.
+WAITING = 64 << 20
 
 
 class FileSink:
@@ -27,18 +28,22 @@ class FileSink:
         self.file = file
         self.compression = compression
         self.error: BaseException | None = None
-        self._queue: queue.Queue[Chunk | None] = queue.Queue(WAITING)
+        self._queue: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
+        self._room = threading.Condition()
+        self._waiting = 0
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._thread.start()
 
     def put(self, chunk: Chunk) -> None:
-        """Hand a chunk over; it waits while too many are waiting."""
+        """Hand a chunk over; it waits while too much is waiting."""
         self.check()
-        while True:
-            try:
-                return self._queue.put(chunk, timeout=0.1)
-            except queue.Full:
+        size = len(chunk.data)
+        with self._room:
+            while self._waiting and self._waiting + size > WAITING:
+                self._room.wait(0.1)
                 self.check()
+            self._waiting += size
+        self._queue.put(chunk)
 
     def check(self) -> None:
         """Raise what went wrong in the thread."""
@@ -52,6 +57,9 @@ class FileSink:
                     self.file.add_chunk(pack(chunk, self.compression))
             except Exception as error:
                 self.error = error  # told by `check`; what comes now is thrown away
+            with self._room:
+                self._waiting -= len(chunk.data)
+                self._room.notify()
 
     def close(self) -> None:
         """Write what is waiting."""
@@ -84,24 +92,37 @@ class MemorySink:
     def check(self) -> None:
         """Nothing goes wrong here."""
 
-    def write(
-        self, path: Path, channels: Channels, about: Callable[[McapFile, dict[str, str]], None]
-    ) -> int:
-        """Write what is kept; return how many messages. ``about`` adds words before the end."""
+    def kept(self, channels: Channels) -> Kept:
+        """Return what is kept now, to be written by whom it suits."""
+        words = {"kept": f"{self.seconds:g} s"}
+        chunks = [chunk for _, chunk in self._chunks]
+        definitions = dict(channels.schemas), dict(channels.channels)
+        return Kept(chunks, *definitions, self.compression, words)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The last seconds as they were at a moment."""
+
+    chunks: list[PackedChunk]
+    schemas: dict[int, Schema]
+    channels: dict[int, Channel]
+    compression: str
+    words: dict[str, str]
+
+    def write(self, path: Path, about: Callable[[McapFile, dict[str, str]], None]) -> int:
+        """Write it; return how many messages. ``about`` adds words before the end."""
         file = McapFile(path)
         try:
-            file.schemas, file.channels = channels.schemas, channels.channels
+            file.schemas, file.channels = self.schemas, self.channels
             # The chunks that described the channels may be gone: here they are described once more.
             described = Chunk()
-            described.data += bytes_of(*channels.schemas.values(), *channels.channels.values())
+            described.data += bytes_of(*self.schemas.values(), *self.channels.values())
             file.add_chunk(pack(described, self.compression))
-            count = 0
-            for _, chunk in self._chunks:
+            for chunk in self.chunks:
                 file.add_chunk(chunk)
-                count += sum(chunk.counts.values())
-            about(file, {"kept": f"{self.seconds:g} s"})
+            about(file, self.words)
             file.finish()
-        except RecordingError:
+        finally:
             file.close()
-            raise
-        return count
+        return file.count

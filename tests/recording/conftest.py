@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from horus_plugins.recording.bag import Bag
 from horus_plugins.recording.mcapfile import McapFile
+from horus_plugins.recording.record_command import note_about
 from horus_plugins.recording.recorder import Recorder
 from horus_plugins.recording.sinks import FileSink
 
-from horus.bus import session
+from horus.bus import Publisher, session
+from horus.msgs import Imu, MotorCommand
 
 Payload = tuple[int, int, bytes]
 PATIENCE = 60.0
@@ -142,3 +144,24 @@ def spaced(items: Any, seconds: float) -> Iterator[Any]:
         due += seconds
         time.sleep(max(0.0, due - time.monotonic()))
         yield item
+
+
+@pytest.fixture
+def imu(run: str) -> Publisher:
+    return Publisher("imu", Imu)
+
+
+@pytest.fixture
+def bag(imu: Publisher, record: Callable[..., Any], run: str) -> Path:
+    """A recording of 30 IMU samples over 0.3 s and as many commands."""
+    command = Publisher("wheel.command", MotorCommand)
+    recording = record("run.mcap")
+    note_about(recording.file, recording.recorder, run)
+    began = time.monotonic_ns() - 10**9
+    for k in range(30):
+        imu.send(Imu(accel_z=k + 0.25, frame="imu_link"), began + k * 10**7)
+        command.send(MotorCommand(velocity=float(k)), began + k * 10**7)
+        recording.recorder.look()
+    command.close()
+    found: Path = recording.finish().path
+    return found

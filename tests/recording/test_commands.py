@@ -11,40 +11,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from horus_plugins.recording.bag import VERSION, Bag
-from horus_plugins.recording.record_command import _about
 
 from horus.bus import Publisher, Subscriber
 from horus.cli.main import main
 from horus.msgs import DeviceStatus, EmergencyStop, Imu, MotorCommand
 from tests.recording.conftest import PATIENCE, Start, contents
-
-
-@pytest.fixture
-def imu(run: str) -> Publisher:
-    return Publisher("imu", Imu)
-
-
-@pytest.fixture
-def bag(imu: Publisher, record: Callable[..., Any], run: str) -> Path:
-    """A recording of 30 IMU samples over 0.3 s and as many commands."""
-    command = Publisher("wheel.command", MotorCommand)
-    recording = record("run.mcap")
-    _about(recording.file, recording.recorder, run)
-    began = time.monotonic_ns() - 10**9
-    for k in range(30):
-        imu.send(Imu(accel_z=k + 0.25, frame="imu_link"), began + k * 10**7)
-        command.send(MotorCommand(velocity=float(k)), began + k * 10**7)
-        recording.recorder.look()
-    command.close()
-    found: Path = recording.finish().path
-    return found
 
 
 def test_info_tells_topics_types_counts_and_losses(

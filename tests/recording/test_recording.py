@@ -191,8 +191,8 @@ def test_images_are_exported_as_numbers(record: Record, tmp_path: Path) -> None:
     end.send(Image(np.array([[1, 2], [3, 4]], np.uint8)))
     bag = recording.finish()
     bag.summary()
-    ((path, rows),) = export_csv(bag, tmp_path / "csv", (), 0.0, None)
-    assert rows == 1
+    ((path, rows, damaged),) = export_csv(bag, tmp_path / "csv", (), 0.0, None)
+    assert (rows, damaged) == (1, 0)
     assert path.read_text().splitlines()[-1].endswith(",0.0,False,1 2 3 4,mono8,")
 
 

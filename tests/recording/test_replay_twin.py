@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from horus_plugins.recording.bag import VERSION, Bag
-from horus_plugins.recording.record_command import _about
+from horus_plugins.recording.record_command import note_about
 
 import horus.hardware.config as robot_config
 from horus.bus.raw import RawSubscriber
@@ -89,7 +89,7 @@ def lived(
     with SimRobot(folder, seed=3, nodes=False) as robot:
         recording = None if path is None else Recording(path)
         if recording is not None:
-            _about(recording.file, recording.recorder, robot._session.id)
+            note_about(recording.file, recording.recorder, robot._session.id)
         topics = sorted(t for t in robot._sent if t.startswith("device") and "status" not in t)
         ends = {topic: RawSubscriber(topic, depth=4096, history=True) for topic in topics}
         said: Said = {topic: [] for topic in ends}

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
+import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
+from horus_plugins.recording import flight, sinks
 from horus_plugins.recording.bag import Bag
 from horus_plugins.recording.mcapfile import Chunk, McapFile
 from horus_plugins.recording.recorder import Recorder
-from horus_plugins.recording.sinks import MemorySink
+from horus_plugins.recording.sinks import FileSink, MemorySink
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 
-from horus.bus import Publisher
-from horus.msgs import Imu
+from horus.bus import Publisher, session
+from horus.cli.main import main
+from horus.msgs import DeviceStatus, EmergencyStop, Imu
+from tests.recording.conftest import Start, contents
 
 
 def filled(number: int, size: int = 10_000) -> Chunk:
@@ -56,7 +65,7 @@ def test_what_it_writes_has_the_channels_of_chunks_that_are_gone(run: str, tmp_p
     def about(file: McapFile, words: dict[str, str]) -> None:
         file.add_metadata("horus.end", {"why": "a test", **words})
 
-    count = sink.write(path, recorder.channels, about)
+    count = sink.kept(recorder.channels).write(path, about)
     assert 10 <= count < 400
     with path.open("rb") as file:
         reader = make_reader(file, validate_crcs=True, decoder_factories=[DecoderFactory()])
@@ -70,3 +79,139 @@ def test_what_it_writes_has_the_channels_of_chunks_that_are_gone(run: str, tmp_p
     assert bag.metadata["horus.end"]["kept"] == "3600 s"
     recorder.close()
     imu.close()
+
+
+def test_what_waits_for_a_slow_disk_is_bounded_in_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sinks, "WAITING", 50_000)
+    go = threading.Event()
+    file = McapFile(tmp_path / "slow.mcap")
+    written = file.add_chunk
+    monkeypatch.setattr(file, "add_chunk", lambda chunk: go.wait(60) and written(chunk))
+    sink = FileSink(file, "none")
+    put = 0
+
+    def fill() -> None:
+        nonlocal put
+        for number in range(20):
+            sink.put(filled(number))
+            put += 1
+
+    filler = threading.Thread(target=fill)
+    filler.start()
+    deadline = time.monotonic() + 30
+    while put < 4 and time.monotonic() < deadline:
+        assert sink._waiting <= 50_000
+        time.sleep(0.001)
+    assert 4 <= put <= 5  # and no more: the next does not fit
+    go.set()
+    filler.join(60)
+    sink.close()
+    file.finish()
+    assert file.count == 20
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Signals mean afterwards what they meant before."""
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_what_happens_while_it_writes_is_recorded_and_a_second_reason_writes_again(
+    run: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    handlers: None,
+    wait_for: Callable[..., None],
+) -> None:
+    writing, go = threading.Event(), threading.Event()
+    written = McapFile.add_chunk
+
+    def slow(self: McapFile, chunk: Any) -> None:
+        if self.path.name == "flight.mcap":
+            writing.set()
+            go.wait(60)
+        written(self, chunk)
+
+    monkeypatch.setattr(McapFile, "add_chunk", slow)
+    status, estop = Publisher("imu.status", DeviceStatus), Publisher("estop", EmergencyStop)
+    imu = Publisher("imu", Imu)
+    second = tmp_path / "flight-2.mcap"
+
+    def live() -> None:
+        try:
+            wait_for(lambda: (session.session_dir(run) / "flight_recorder.json").exists())
+            imu.send(Imu(accel_z=1.0))
+            status.send(DeviceStatus(name="imu", state="fault", message="no answer"))
+            assert writing.wait(60)
+            imu.send(Imu(accel_z=2.0))
+            estop.send(EmergencyStop(reason="while it writes"))
+            wait_for(lambda: imu.send(Imu(accel_z=3.0)) and Eye.saw(estop))
+            assert not second.exists()
+            go.set()
+            wait_for(second.exists)
+        finally:
+            go.set()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    class Eye:
+        reasons: ClassVar[list[str]] = []
+
+        @classmethod
+        def saw(cls, end: object) -> bool:
+            return any("emergency" in reason for reason in cls.reasons)
+
+    look = flight.Triggers.look
+
+    def looked(self: flight.Triggers, recorder: Recorder) -> list[str]:
+        found = look(self, recorder)
+        Eye.reasons += found
+        return found
+
+    monkeypatch.setattr(flight.Triggers, "look", looked)
+    robot = threading.Thread(target=live)
+    robot.start()
+    words = ["record", "--ring", "60s", "--after", "0", "-o", str(tmp_path / "flight.mcap")]
+    assert main(words) == 0
+    robot.join(60)
+    first, later = (Bag(path) for path in (tmp_path / "flight.mcap", second))
+    assert contents(first)["imu"] == contents(later)["imu"][:1]
+    assert len(contents(later)["imu"]) >= 2
+    assert len(contents(later)["estop"]) == 1
+    assert first.metadata["horus.end"]["why"] == "fault of imu: no answer"
+    assert later.metadata["horus.end"]["why"] == "emergency stop: while it writes"
+    assert "estop" not in contents(first)
+    for end in (status, estop, imu):
+        end.close()
+
+
+def test_a_full_disk_is_said_and_the_next_reason_is_written(
+    run: str, start: Start, tmp_path: Path
+) -> None:
+    status, estop = Publisher("imu.status", DeviceStatus), Publisher("estop", EmergencyStop)
+    frames = Publisher("frames")
+    small = (20_000, resource.RLIM_INFINITY)
+    recorder = start(
+        *("record", "--ring", "60s", "--after", "0", "-o", "flight.mcap"),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, small),
+    )
+    recorder.wait_for("keeping the last")
+    assert frames.send(np.random.default_rng(1).integers(0, 255, 50_000, "u1"))
+    status.send(DeviceStatus(name="imu", state="fault", message="no answer"))
+    recorder.wait_for("flight.mcap cannot be written any more: File too large")
+    recorder.wait_for("is readable")
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    resource.prlimit(recorder.popen.pid, resource.RLIMIT_FSIZE, unlimited)
+    estop.send(EmergencyStop(reason="arm too close"))
+    recorder.wait_for("flight-2.mcap: ")
+    assert recorder.end() == 1
+    assert "1 recording written" in recorder.text
+    assert "Traceback" not in recorder.text
+    assert len(contents(Bag(tmp_path / "flight-2.mcap"))["frames"]) == 1
+    assert Bag(tmp_path / "flight.mcap").summary().count == 0  # and readable all the same
+    for end in (status, estop, frames):
+        end.close()
