@@ -13,18 +13,23 @@ from pathlib import Path
 
 from horus.bus import files, leftovers, rings, session
 from horus.bus import layout as L
-from tests.proof.crew import DEPTH, TOPIC
+from tests.proof.crew import ALONE, DEPTH, TOPIC
 from tests.proof.crews import CORES, Crew, crews
 
 ALIVE = 5  # victims at a time
+ROLES = ("publish", "publish", "read", "look")
 
 
 @dataclass
 class Report:
     """What came of it."""
 
-    kills: dict[str, int] = field(default_factory=lambda: {"publish": 0, "read": 0})
+    kills: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("publish", "read", "look"), 0)
+    )
     sent: int = 0
+    frames: int = 0
+    pinned: int = 0
     received: int = 0
     dropped: int = 0
     torn: int = 0
@@ -37,9 +42,11 @@ class Report:
         """Return it as one line."""
         kills = f"{sum(self.kills.values())} kills ({self.kills['publish']} publishers, "
         return (
-            f"{kills}{self.kills['read']} readers), {self.sent} messages sent, "
-            f"{self.received} received + {self.dropped} lost by the witnesses: torn {self.torn}, "
-            f"wrongly ordered {self.disordered}, miscounted {self.miscounted}, longest wait for "
+            f"{kills}{self.kills['read']} readers, {self.kills['look']} that held frames), "
+            f"{self.sent} messages sent, {self.received} received, {self.frames} of them frames, + "
+            f"{self.dropped} lost by the witnesses: torn {self.torn}, "
+            f"wrongly ordered {self.disordered}, miscounted {self.miscounted}, pins of the dead "
+            f"{self.pinned}, which kept no camera from sending, longest wait for "
             f"the lock {1e3 * self.longest_lock:.0f} ms, faults {len(self.faults)}"
         )
 
@@ -69,7 +76,8 @@ def chaos(kills: int, seed: int = 1, told: Callable[[str], object] = lambda _: N
     with crews() as started:
         witnesses = [Crew(core, "witness") for core in CORES]
         herds = [Crew(core, "herd") for core in CORES]
-        started += witnesses + herds
+        cameras = [Crew(core, "camera", number) for number, core in enumerate(CORES)]
+        started += witnesses + herds + cameras
         for crew in started:
             crew.hear()
         folder = session.topics_dir() / TOPIC
@@ -77,7 +85,7 @@ def chaos(kills: int, seed: int = 1, told: Callable[[str], object] = lambda _: N
         begun = 0
         while begun < kills or victims:
             while begun < kills and len(victims) < ALIVE:
-                herd, role = dice.choice(herds), dice.choice(("publish", "publish", "read"))
+                herd, role = dice.choice(herds), dice.choice(ROLES)
                 pid = herd.ask(f"{role} {seed * 1_000_000 + begun}")["pid"]
                 # Some die while they open or first send, some after thousands of messages.
                 life = dice.choice((0.002, 0.01, 0.05)) * dice.random()
@@ -98,9 +106,15 @@ def chaos(kills: int, seed: int = 1, told: Callable[[str], object] = lambda _: N
                 report.longest_lock = max(report.longest_lock, time.monotonic() - before)
             if sum(report.kills.values()) % 100 == 0:
                 told(f"{sum(report.kills.values())} killed")
+        for camera in cameras:
+            seen = camera.ask("end")
+            report.pinned += seen["pinned"]
+            if seen["alone"] != ALONE or not seen["sent"]:
+                report.faults.append(f"{camera.role}: with its readers dead it sent: {seen}")
         for witness in witnesses:
             seen = witness.ask("count")
             report.received += seen["received"]
+            report.frames += seen["frames"]
             report.dropped += seen["dropped"]
             report.torn += seen["torn"]
             report.disordered += seen["disordered"]

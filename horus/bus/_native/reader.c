@@ -636,7 +636,8 @@ static PyObject *Reader_discard_before(Reader *self, PyObject *arg) {
     if (given == -1 && PyErr_Occurred())
         return NULL;
     /* Before the clock's beginning there is nothing, and nothing after its end. */
-    uint64_t limit = overflow ? (overflow > 0 ? UINT64_MAX : 0) : given < 0 ? 0 : (uint64_t)given;
+    bool all = overflow > 0;
+    uint64_t limit = overflow || given < 0 ? 0 : (uint64_t)given;
     if (refresh(self) < 0)
         return NULL;
     unsigned long long count = 0;
@@ -650,7 +651,7 @@ static PyObject *Reader_discard_before(Reader *self, PyObject *arg) {
             return NULL;
         if (outcome == OVERWRITTEN)
             continue;
-        if (outcome == NOTHING || stamp >= limit)
+        if (outcome == NOTHING || (stamp >= limit && !all))
             return PyLong_FromUnsignedLongLong(count);
         ring->cursor++;
         count++;
