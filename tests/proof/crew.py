@@ -45,9 +45,13 @@ def letter(publisher: int, number: int, size: int) -> dict[str, Any]:
     return {"publisher": publisher, "number": number, "body": body, "check": check}
 
 
+def pattern(publisher: int, number: int) -> Any:
+    return np.uint64(((publisher << 24) ^ (number * 0x9E3779B9)) % 2**64)
+
+
 def frame(array: Any, publisher: int, number: int) -> Any:
     """Fill an array of words so that it shows whether it is whole."""
-    array[2:] = (publisher << 32) ^ (number * 0x9E3779B9)
+    array[2:] = pattern(publisher, number)
     array[:2] = publisher, number
     return array
 
@@ -56,7 +60,7 @@ def read(message: Any) -> tuple[int, int] | None:
     """Return who sent a message and its number, None if it is not whole."""
     if isinstance(message, np.ndarray):
         publisher, number = int(message[0]), int(message[1])
-        whole = (message[2:] == (publisher << 32) ^ (number * 0x9E3779B9)).all()
+        whole = (message[2:] == pattern(publisher, number)).all()
         return (publisher, number) if whole else None
     if isinstance(message, Whole):
         return (message.publisher, message.number) if is_whole(message) else None

@@ -45,8 +45,8 @@ except ImportError:  # only the twin is fuzzed then
     native = pure  # type: ignore[assignment]
 
 TOPIC = "fuzz"
-BATCH = 2000  # cases for each child
-PATIENCE = 120  # s for a batch; more is a hang
+BATCH = 1000  # cases for each child
+PATIENCE = 300  # s for a batch; more is a hang
 MEMORY = 400 << 20  # bytes that a child may come to need above what it began with
 INTERESTING = (
     0,
@@ -403,7 +403,7 @@ def _read(live: Live, dice: random.Random, certain: bool) -> str:
     _judge(live, how, outcomes, certain)
     if dice.random() < 0.3:
         live.send(dice)
-    return f"{how}: {outcomes}"[:300]
+    return f"{how}: {short(outcomes)}"
 
 
 def _judge(live: Live, how: str, outcomes: list[tuple[str, Any]], certain: bool) -> None:
