@@ -26,6 +26,7 @@ from textual.containers import Container, Vertical
 from textual.events import Resize
 from textual.widgets import Static
 
+from horus.cli import live
 from horus.errors import HorusError
 from horus.hardware import stopping
 
@@ -273,7 +274,7 @@ class Monitor(App[None]):
 
     def action_stop(self) -> None:
         """Stop everything that moves, at once."""
-        if self._model.last.ended:
+        if live.ended():
             self.notify("The session has ended: there is nothing to stop.", severity="warning")
             return
         self._begin(release=False)

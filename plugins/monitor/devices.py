@@ -43,7 +43,7 @@ class Devices:
         elif state not in GOOD:
             level = "bad"
         elif lately:
-            level, text = "warn", f"{lately} bus errors in the last {RECENT:.0f} s; {text}"
+            level, text = "warn", f"bus errors: {lately} in {RECENT:.0f} s; {text}"
         elif state == "active" and status.rate < SLOW * status.asked_rate:
             level = "warn"
             text = f"slow: {status.rate:.3g} of {status.asked_rate:g} samples a second; {text}"

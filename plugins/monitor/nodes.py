@@ -136,11 +136,11 @@ class Nodes:
         elif status.asked_rate >= 2.0 and told.rate == 0.0:
             level, state, text = "bad", "hangs", "no tick ends any more"
         elif failed:
-            level, text = "warn", f"{failed} errors in {RECENT:.0f} s, {status.last_error}"
+            level, text = "warn", f"errors: {failed} in {RECENT:.0f} s, {status.last_error}"
         elif told.rate < SLOW * status.asked_rate:
             level, text = "warn", f"slow: {told.rate:.3g} of {status.asked_rate:g} ticks a second"
         elif missed:
-            level, text = "warn", f"missed its deadline {missed} times in {RECENT:.0f} s"
+            level, text = "warn", f"missed deadlines: {missed} in {RECENT:.0f} s"
         return Node(
             name=status.node,
             level=level,

@@ -6,11 +6,11 @@ import math
 import time
 from typing import NamedTuple
 
-from horus_plugins.monitor.rows import Device, Level, Node, Snapshot, Topic, Trouble
+from horus_plugins.monitor.rows import Device, Level, LogLine, Node, Snapshot, Topic, Trouble
 
 from horus.cli.topic_list import bandwidth
 
-__all__ = ["MARKS", "Column", "Line", "Panel", "counts", "panels", "title", "verdict"]
+__all__ = ["MARKS", "Column", "Line", "Panel", "counts", "log_line", "panels", "title", "verdict"]
 
 #: A sign for each level, so that nobody needs to see colours.
 MARKS: dict[Level, str] = {"bad": "✗", "warn": "▲", "ok": "●", "off": "○"}
@@ -52,8 +52,8 @@ _DEVICES = (
     Column("RATE / Hz", 1, right=True),
     Column("BUS ERRORS", 2, right=True),
     Column("DRIVER", 5),
-    Column("BUS", 4),
-    Column("", 3),
+    Column("BUS", 5),
+    Column("", 4),
     Column("WHAT IT SAYS"),
 )
 _NODES = (
@@ -109,14 +109,7 @@ def panels(snapshot: Snapshot) -> dict[str, Panel]:
             "log",
             "Log",
             _LOG,
-            tuple(
-                Line(
-                    str(line.number),
-                    _LOG_LEVELS.get(line.level, "ok"),
-                    (clock(line.stamp), line.level.upper(), line.who, line.text.strip()),
-                )
-                for line in snapshot.log
-            ),
+            tuple(map(log_line, snapshot.log)),
             "nothing was printed yet" if snapshot.session else "plain scripts keep no log",
         ),
     )
@@ -124,12 +117,9 @@ def panels(snapshot: Snapshot) -> dict[str, Panel]:
 
 
 def _headed(name: str, rows: tuple[Device | Node | Topic, ...]) -> str:
-    grave = [
-        f"{count} {words}"
-        for level, words in (("bad", "failing"), ("warn", "to be looked at"))
-        if (count := sum(row.level == level for row in rows))
-    ]
-    return f"{name} {len(rows)}" + "".join(f", {words}" for words in grave)
+    bad, warn = (sum(row.level == level for row in rows) for level in ("bad", "warn"))
+    text = f"{name} {len(rows)}" + (f", {bad} failing" if bad else "")
+    return text + (f", {warn} {'warning' if warn == 1 else 'warnings'}" if warn else "")
 
 
 def _device(row: Device) -> Line:
@@ -177,6 +167,12 @@ def _topic(row: Topic) -> Line:
         f"{row.text}; {way}" if row.text else way,
     )
     return Line(row.name, row.level, cells)
+
+
+def log_line(line: LogLine) -> Line:
+    """Return a line of the log."""
+    cells = (clock(line.stamp), line.level.upper(), line.who, line.text.strip())
+    return Line(str(line.number), _LOG_LEVELS.get(line.level, "ok"), cells)
 
 
 def _name(row: Device | Node | Topic) -> str:
@@ -243,7 +239,7 @@ def verdict(snapshot: Snapshot) -> list[tuple[Level, str]]:
 
 def _sentence(trouble: Trouble) -> str:
     state = trouble.state.upper() if trouble.level == "bad" else ""
-    what = {"bad": "FAILING", "warn": "LOOK AT"}[trouble.level]
+    what = {"bad": "FAILING", "warn": "WARNING"}[trouble.level]
     name = f"{trouble.kind} {trouble.name}"
     return (
         f"{what} {name}"

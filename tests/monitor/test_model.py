@@ -50,7 +50,7 @@ def test_errors_on_the_bus_and_a_low_rate_are_pointed_out(robot, found):
     snapshot = found(lambda s: any(d.errors_lately for d in s.devices))
     air, imu = snapshot.devices
     assert (imu.level, imu.errors, imu.errors_lately) == ("warn", 8, 5)
-    assert imu.text.startswith("5 bus errors in the last 10 s")
+    assert imu.text.startswith("bus errors: 5 in 10 s")
     assert air.level == "warn"
     assert air.text.startswith("slow: 20 of 100 samples a second")
     assert not snapshot.failing and len(snapshot.troubles) == 2
@@ -89,8 +89,8 @@ def test_a_nodes_rate_is_the_present_one_not_that_since_its_start(robot, model, 
     ("more", "level", "text"),
     [
         ({"state": "crashed", "last_error": "ZeroDivisionError: x"}, "bad", "ZeroDivisionError: x"),
-        ({"failed": 4, "last_error": "ValueError: y"}, "warn", "4 errors in 10 s, ValueError: y"),
-        ({"deadline_misses": 2}, "warn", "missed its deadline 2 times in 10 s"),
+        ({"failed": 4, "last_error": "ValueError: y"}, "warn", "errors: 4 in 10 s, ValueError: y"),
+        ({"deadline_misses": 2}, "warn", "missed deadlines: 2 in 10 s"),
         ({"state": "paused"}, "off", ""),
         ({}, "ok", ""),
     ],
