@@ -18,7 +18,7 @@ LOOKED = 3.0
 
 @hil.check("C1")
 def test_the_right_device_is_accepted(device: DeviceUnderTest, figure: Recorder) -> None:
-    figure("first sample", found(device), "s")
+    figure("first_sample_s", found(device), "s")
     node, entry = device.node, device.node.device
     assert node.state in WORKING, node.text
     status = device.status.latest()
@@ -64,7 +64,7 @@ def test_a_wrong_device_is_refused_naming_both(device: DeviceUnderTest, figure: 
                 f"expects: {text}"
             )
     figure("strangers", len(strangers))
-    figure("refused by identity", refused, "", low=1 if "blank chip" in strangers else 0)
+    figure("refused_by_identity", refused, "", low=1 if "blank chip" in strangers else 0)
 
 
 def names_both(text: str, use: str) -> bool:

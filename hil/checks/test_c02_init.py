@@ -14,7 +14,7 @@ from horus.testing.rig.under_test import DeviceUnderTest
 
 @hil.check("C2")
 def test_it_is_set_up_in_time(device: DeviceUnderTest, figure: Recorder) -> None:
-    figure("set up", ready(device), "s", high=5.0 * device.scale)
+    figure("set_up_s", ready(device), "s", high=5.0 * device.scale)
 
 
 @hil.check("C2")
@@ -28,7 +28,7 @@ def test_closed_it_can_be_opened_again_in_the_state_in_which_it_was_left(
     device.reopen()
     again = device.until(lambda: device.node.samples, FOUND)
     assert device.node.faults == 0, device.node.text
-    figure("set up again", again, "s", high=(first + 2.0) * device.scale)
+    figure("set_up_again_s", again, "s", high=(first + 2.0) * device.scale)
 
 
 @hil.check("C2")

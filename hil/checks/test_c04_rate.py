@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+from horus_hil.checks.common import found, numbers, period, received
+from horus_hil.checks.measuring import restless
+
 from horus.testing import hil
 from horus.testing.rig.figures import Recorder
 from horus.testing.rig.under_test import DeviceUnderTest
@@ -11,16 +15,40 @@ from horus.testing.rig.under_test import DeviceUnderTest
 
 @hil.check("C4")
 def test_it_keeps_the_rate_that_it_is_asked_for(device: DeviceUnderTest, figure: Recorder) -> None:
-    asked = device.entry.config.rate
-    device.until(lambda: device.node.samples)
-    device.data.recv_all()
+    found(device)
+    asked = device.node.device.config.rate
+    received(device)
     began = device.clock()
     device.run(max(2.0, 50 / asked))
     seconds = (device.clock() - began) / 1e9
-    stamps = []
-    while (found := device.data.recv_stamped()) is not None:
-        stamps.append(found[1])
+    stamps = [stamp for _, stamp in received(device)]
     slack = 0.02 + 1.0 / (asked * seconds)
-    figure("rate", len(stamps) / seconds, "Hz", asked * (1 - slack), asked * (1 + slack))
-    repeated = sum(1 for a, b in pairwise(stamps) if b <= a)
-    figure("repeated samples", repeated, "", high=0)
+    figure("rate_hz", len(stamps) / seconds, "Hz", asked * (1 - slack), asked * (1 + slack))
+    gaps = sorted((later - earlier) / 1e9 for earlier, later in pairwise(stamps))
+    late = [abs(gap - 1 / asked) * 1e3 for gap in gaps]
+    figure("jitter_p99_ms", sorted(late)[int(0.99 * (len(late) - 1))], "ms")
+    # Of two samples one period apart none is missing; a gap of two periods is one that is.
+    skipped = sum(1 for gap in gaps if gap * asked > 1.9 * device.scale)
+    figure("skipped_samples", skipped, "", high=max(0, round(0.01 * len(gaps))))
+    repeated = sum(1 for gap in gaps if gap <= 0)
+    figure("repeated_stamps", repeated, "", high=0)
+
+
+@hil.check("C4")
+def test_no_measurement_is_sent_twice(device: DeviceUnderTest, figure: Recorder) -> None:
+    """While the world changes all the time, two samples that are equal are one sent twice."""
+    step = restless(device)
+    if step is None:
+        pytest.skip(f"{device.name}: nothing of its surroundings can be moved on this rig")
+    found(device)
+    received(device)
+    wanted = 40
+    seen: list[dict[str, list[float]]] = []
+    deadline = device.clock() + (2 + 3 * wanted * period(device)) * 1e9 * device.scale
+    while len(seen) < wanted and device.clock() < deadline:
+        step()
+        device.run(period(device))
+        seen += [numbers(message) for message, _ in received(device)]
+    whole = [sample for sample in seen if any(sample.values())]  # not of a receiver without a fix
+    repeated = sum(1 for earlier, later in pairwise(whole) if earlier == later)
+    figure("repeated_samples_percent", 100 * repeated / max(1, len(whole) - 1), "%", high=5)

@@ -90,6 +90,8 @@ class CanHub:
                 return
             if frame.error:
                 self.error_frames += 1
+                for link in self._links():
+                    link.errors += 1  # nobody can tell whose frame it was
                 if frame.id & ERROR_RESTARTED:
                     self.bus_off = False
                 elif frame.id & ERROR_BUS_OFF:
@@ -99,6 +101,10 @@ class CanHub:
                     if inbox.when is None or inbox.when(frame.data):
                         inbox.frame = frame
                         link.bytes += len(frame.data)
+
+    def _links(self) -> set[CanLink]:
+        """Return the links that listen."""
+        return {link for found in self._inboxes.values() for link, _ in found}
 
     def send(self, frame: CanFrame) -> None:
         """Put one frame on the bus; in bus-off a send would vanish silently, so it is refused."""

@@ -170,6 +170,7 @@ def test_other_error_frames_are_counted_and_harmless(bench: Bench) -> None:
     bench.report(CanFrame(0x08, bytes(8), error=True))
     bench.map.go.send(1, 1.0)
     assert bench.hub.error_frames == 1
+    assert bench.map.link.errors == 1
 
 
 def test_values_that_do_not_fit_name_the_command(bench: Bench) -> None:

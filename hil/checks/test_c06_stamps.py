@@ -1,0 +1,83 @@
+"""C6: stamps rise, are those of sampling, and samples are not old when they come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from horus_hil.checks.common import found, period, received
+from horus_hil.checks.measuring import settled, steps
+from horus_hil.checks.quantities import SWEEPS, quantities
+
+from horus.testing import hil
+from horus.testing.rig.figures import Recorder
+from horus.testing.rig.under_test import DeviceUnderTest
+
+#: Longest time (s) that a device and its bus need for one sample, beside a period.
+WAY = 0.05
+
+
+@hil.check("C6")
+def test_stamps_rise_and_samples_are_fresh(device: DeviceUnderTest, figure: Recorder) -> None:
+    found(device)
+    received(device)
+    ages: list[float] = []
+    stamps: list[int] = []
+    walls: list[float] = []
+    bound = WAY + period(device)
+    for _ in range(50):
+        device.run(period(device))
+        now = device.clock()
+        for message, stamp in received(device):
+            swept = getattr(message, "scan_time", 0.0)  # a scan's stamp is that of its first ray
+            ages.append((now - stamp) / 1e9 - swept)
+            stamps.append(stamp)
+            walls.append(message.stamp - stamp / 1e9)
+    assert len(stamps) > 10, f"only {len(stamps)} samples came"
+    assert stamps == sorted(set(stamps)), "the stamps do not rise from sample to sample"
+    assert max(walls) - min(walls) < 0.1, "the stamp in the message is not that of the sample"
+    figure("age_max_ms", 1e3 * max(ages), "ms", high=1e3 * bound * device.scale)
+    figure("age_min_ms", 1e3 * min(ages), "ms", low=-1.0 if swept_devices(device) else 0.0)
+
+
+def swept_devices(device: DeviceUnderTest) -> bool:
+    """Return whether the samples are sweeps, whose ages are counted from their end."""
+    return hasattr(device.data.latest(), "scan_time")
+
+
+@hil.check("C6")
+def test_no_sample_is_stamped_before_what_it_shows(device: DeviceUnderTest) -> None:
+    """The world makes a step: whoever shows it was measured after it."""
+    found(device)
+    if device.moves or device.truth() is None:
+        pytest.skip(f"{device.name}: nothing of its surroundings can be moved on this rig")
+    settled(device, "at first")
+    for name, values in steps(device):
+        if name not in SWEEPS:
+            continue
+        before = device.data.latest() or last_of(device)
+        received(device)
+        at = device.clock()
+        device.stimulate(name, *values)
+        truth = device.truth() or {}
+        device.run(4 * period(device))
+        for message, stamp in received(device):
+            if stamp >= at:
+                continue
+            for one in quantities(message, truth):
+                true, old = one.true(truth, message), one.measured(before)
+                if true is None or one.error(old, true) <= 4.0 or len(old) != len(true):
+                    continue  # not what was moved
+                error = one.error(one.measured(message), true)
+                assert error > 1.0, (
+                    f"{name} was set to {values} at {at} ns, and a sample stamped "
+                    f"{(at - stamp) / 1e6:.1f} ms earlier shows it already"
+                )
+        settled(device, f"{name} is {values}")
+
+
+def last_of(device: DeviceUnderTest) -> Any:
+    """Return the next sample."""
+    received(device)
+    device.until(device.data.unread, 2.0 + 2 * period(device))
+    return device.data.latest()
