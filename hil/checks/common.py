@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from horus.hal.config import ActuatorConfig
 from horus.hardware.node import DeviceState
 from horus.msgs import MotorCommand, ServoCommand
 from horus.testing import hil
@@ -36,6 +37,13 @@ def patience(device: DeviceUnderTest) -> float:
     """Return within how many seconds a device that is gone must be noticed."""
     config = device.node.device.config
     return 1.5 + float(max(config.stale_after, 3 / config.rate))
+
+
+def command_timeout(device: DeviceUnderTest) -> float:
+    """Return for how long (s) a command is followed."""
+    config = device.node.device.config
+    assert isinstance(config, ActuatorConfig)
+    return config.command_timeout
 
 
 def received(device: DeviceUnderTest) -> list[tuple[Any, int]]:

@@ -158,6 +158,8 @@ class Bench:
         self.neighbour: tuple[Any, Any] | None = None
         if beside is not None:
             node = driver_node(second, self.bus, mock=True, clock=now)
+            if isinstance(node, ActuatorNode):
+                node._sleep = self.pause
             self.scheduler.add(node)
             self.neighbour = node, twins[1]
 

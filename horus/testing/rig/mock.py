@@ -148,6 +148,10 @@ class MockDevice(DeviceUnderTest):
         """Let simulated time pass."""
         self.bench.run(seconds, command)
 
+    def pause(self, seconds: float) -> None:
+        """Let simulated time pass for the twin alone."""
+        self.bench.pause(seconds)
+
     def close(self) -> None:
         """Stop the node, which makes the device safe, and leave the bus."""
         if not self._closed:

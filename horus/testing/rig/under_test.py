@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -172,6 +173,10 @@ class DeviceUnderTest(ABC):
     @abstractmethod
     def run(self, seconds: float, command: Any = None) -> None:
         """Let time pass with the node at work; with a command, send it before every tick."""
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass while the node stands still."""
+        time.sleep(seconds)
 
     def until(self, condition: Callable[[], object], seconds: float = 10.0) -> float:
         """Let time pass until a condition holds; return how long (s) it took.
