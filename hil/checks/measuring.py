@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import pytest
 from horus_hil.checks.common import period, received
 from horus_hil.checks.quantities import SWEEPS, Numbers, Quantity, Truth, quantities
 
+from horus.testing import hil
 from horus.testing.rig.under_test import DeviceUnderTest
 
 #: Samples that are averaged before they are compared.
@@ -79,13 +81,20 @@ def steps(device: DeviceUnderTest) -> Iterator[tuple[str, Sequence[float]]]:
                 yield name, values
 
 
-def restless(device: DeviceUnderTest) -> Callable[[], None] | None:
-    """Return what steps a quantity of the twin's world at each call; None for what has none."""
-    if device.truth() is None or device.moves:
-        return None
+def movable(device: DeviceUnderTest) -> None:
+    """Skip the test where nothing of a device's surroundings can be set."""
+    if device.moves:
+        hil.not_applicable("what moves is looked at while it is commanded")
+    if device.truth() is None:
+        pytest.skip(f"{device.name}: on a bench its surroundings stay as they are: use its twin")
+
+
+def restless(device: DeviceUnderTest) -> Callable[[], None]:
+    """Return what steps a quantity of the twin's world at each call; the test is skipped else."""
+    movable(device)
     known = [(name, values) for name, values in steps(device) if len(SWEEPS.get(name, ())) > 1]
     if not known:
-        return None
+        pytest.skip(f"{device.name}: nobody knows between which values its stimuli could go")
     name = known[0][0]
     values = [value for other, value in known if other == name]
     number = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import pytest
 from horus_hil.checks.common import found, numbers, period, received
 from horus_hil.checks.measuring import restless
 
@@ -38,8 +37,6 @@ def test_it_keeps_the_rate_that_it_is_asked_for(device: DeviceUnderTest, figure:
 def test_no_measurement_is_sent_twice(device: DeviceUnderTest, figure: Recorder) -> None:
     """While the world changes all the time, two samples that are equal are one sent twice."""
     step = restless(device)
-    if step is None:
-        pytest.skip(f"{device.name}: nothing of its surroundings can be moved on this rig")
     found(device)
     received(device)
     wanted = 40

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from horus_hil.checks.common import FOUND, following, found, moving
-from horus_hil.checks.measuring import settled, shown, steps
+from horus_hil.checks.measuring import movable, settled, shown, steps
 from horus_hil.checks.quantities import SWEEPS, quantities
 
 from horus.hardware.node import DeviceState
@@ -34,10 +34,9 @@ def test_two_on_one_bus_keep_their_rates(device: DeviceUnderTest, figure: Record
 @hil.check("C15")
 def test_each_has_its_own_samples(device: DeviceUnderTest) -> None:
     """The world of one makes steps, that of the other stands still: each shows its own."""
+    movable(device)
     other = device.neighbour()
     device.until(lambda: device.node.samples and other.node.samples, FOUND)
-    if device.moves or device.truth() is None or other.truth() is None:
-        pytest.skip(f"{device.name}: nothing of its surroundings can be moved on this rig")
     for name, values in steps(device):
         if name not in SWEEPS:
             continue

@@ -12,6 +12,7 @@ import pytest
 from horus.bus import Subscriber
 from horus.hardware import topics
 from horus.hardware.node import DriverNode
+from horus.testing import hil
 from horus.testing.bench import Bench, HandClock, next_station
 from horus.testing.rig import strangers
 from horus.testing.rig.file import RigDevice, RigFile
@@ -174,7 +175,7 @@ class MockDevice(DeviceUnderTest):
         driver, config = self.entry.driver, self.bench.device.config
         beside = next_station(driver, config)
         if not beside:
-            pytest.skip(f"{self.name}: a second {self.use} cannot be on the same bus")
+            hil.not_applicable(f"a second {self.use} cannot be on the same bus")
         self._end()
         self._begin(Bench(self.bench.device, self._clock, beside=beside))
         node, twin = self.bench.neighbour or (None, None)
