@@ -30,6 +30,7 @@ class Launch:
         max_restarts: how often in a row, at most.
         restart_delay: seconds before the first restart; twice as long before each further one.
         after: processes that are to be ready before this one starts.
+        params: values that parameters of its nodes start with, each with its place in horus.yaml.
 
     """
 
@@ -40,6 +41,7 @@ class Launch:
     max_restarts: int = 5
     restart_delay: float = 0.5
     after: tuple[str, ...] = ()
+    params: Mapping[str, tuple[object, str]] = field(default_factory=dict)
 
     def wants_restart(self, *, ended_well: bool, restarts: int) -> bool:
         """Return whether a process that has ended by itself is to be started again."""

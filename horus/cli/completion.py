@@ -187,6 +187,7 @@ _LIVE: dict[tuple[str, int], Callable[[], list[str]]] = {
     ("call", 0): _devices,
     ("mock", 1): _devices,
     ("param list", 0): _param_nodes,
+    ("param save", 0): _param_nodes,
     ("param get", 0): _params,
     ("param set", 0): _params,
     ("drivers", 0): _drivers,

@@ -13,4 +13,9 @@ ACTIONS = {
     "list": Command("horus.cli.param_list", "list all parameters, or a node's", "horus param list"),
     "get": Command("horus.cli.param_get", "print a value", "horus param get drive.gain"),
     "set": Command("horus.cli.param_set", "change a value", "horus param set drive.gain 2.5"),
+    "save": Command(
+        "horus.cli.param_save",
+        "write present values into horus.yaml",
+        "horus param save --dry-run",
+    ),
 }

@@ -13,10 +13,12 @@
         max_restarts: 5
         restart_delay: 0.5                 # s
         after: [estimator]                 # processes that are to be ready first
+        params: {gain: 2.5}                # what parameters of its nodes start with
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,8 +31,9 @@ from horus.launch import RESTARTS, Launch, NodeEntry
 
 #: What a node's entry, and that of a bus, may say of its process.
 RESTART_KEYS = ("restart", "max_restarts", "restart_delay")
-_KEYS = ("run", "name", "args", "env", "remap", *RESTART_KEYS, "after")
+_KEYS = ("run", "name", "args", "env", "remap", *RESTART_KEYS, "after", "params")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,63}")
+_PARAM = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.\-/]{0,63}\.)?[A-Za-z_][A-Za-z0-9_]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: Variables by which a run and its processes find each other.
 _OURS = "HORUS_"
@@ -144,6 +147,7 @@ class _Reader:
             max_restarts=restart.max_restarts,
             restart_delay=restart.restart_delay,
             after=self.texts("after"),
+            params=self.params(path),
         )
         return [NodeEntry(path, self.item.line, self.name(), launch)] if path else []
 
@@ -210,6 +214,26 @@ class _Reader:
                 found[check_name(name)] = check_name(to)
             except TopicNameError as error:
                 self.wrong("remap", str(error))
+        return found
+
+    def params(self, path: Path | None) -> dict[str, tuple[object, str]]:
+        """Return what parameters start with; the nodes check them, which are not known here."""
+        found: dict[str, tuple[object, str]] = {}
+        given = self.mapping("params")
+        if given and path is not None and path.suffix != ".py":
+            self.wrong("params", "only nodes in Python have parameters")
+        lines = self.item.items["params"].key_lines if given else {}
+        for name, value in given.items():
+            value = as_number(value)
+            if not _PARAM.fullmatch(name):
+                self.wrong("params", f"{shown(name)} is no PARAMETER or NODE.PARAMETER")
+            elif not isinstance(value, (bool, int, float, str)):
+                text = f"{name}: must be a number, a text, true or false, not {shown(value)}"
+                self.faults.add(lines[name], f"{self.place}.params.{text}")
+            elif isinstance(value, float) and not math.isfinite(value):
+                self.faults.add(lines[name], f"{self.place}.params.{name}: must be finite")
+            else:
+                found[name] = (value, f"{self.faults.path}:{lines[name]}")
         return found
 
     def mapping(self, key: str) -> Mapping[str, object]:

@@ -32,7 +32,7 @@ from horus.hardware.node import DriverNode
 from horus.hardware.simworld import SimWorld
 from horus.hardware.steering import clear_faults, set_fault
 from horus.hardware.worker import driver_node
-from horus.node import Node
+from horus.node import Node, startvalues
 from horus.node.caller import Caller, CallRefusedError
 from horus.node.chance import seed_everything
 from horus.scheduler import Scheduler
@@ -179,7 +179,10 @@ class SimRobot:
             for entry in self.config.entries if nodes else ():
                 launch = entry.launch
                 with remap.using(launch.remap):
-                    found += nodes_of(entry.path, self.clock, args=launch.args, env=launch.env)
+                    made = nodes_of(entry.path, self.clock, args=launch.args, env=launch.env)
+                if launch.params:
+                    startvalues.apply([node for node, _ in made], launch.params)
+                found += made
             return found
         return [(node, node.order) for node in nodes]
 

@@ -86,8 +86,13 @@ class Faults:
             yield f"{self.path}:{line}: {text}" if line else f"{self.path}: {text}"
 
 
-def read(path: Path, faults: Faults) -> Tree | None:
-    """Read a file; what is wrong with its syntax, and duplicate keys, go to the faults."""
+def read(path: Path, faults: Faults, text: str | None = None) -> Tree | None:
+    """Read a file; what is wrong with its syntax, and duplicate keys, go to the faults.
+
+    With ``text``, that is read as what the file holds.
+    """
+    if text is not None:
+        return _read(text, faults)
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
@@ -101,6 +106,10 @@ def read(path: Path, faults: Faults) -> Tree | None:
     if len(data) > MOST_BYTES:
         faults.add(0, f"too large: more than {MOST_BYTES:,} bytes")
         return None
+    return _read(text, faults)
+
+
+def _read(text: str, faults: Faults) -> Tree | None:
     try:
         loader = _Loader(text)
         try:

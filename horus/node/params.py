@@ -10,7 +10,7 @@ is checked by the node itself and takes effect between two ticks, never in the m
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from horus.errors import HorusError, did_you_mean
@@ -106,7 +106,24 @@ class Params:
                 )
             self._params[name] = param if isinstance(param, Param) else Param(param)
         self._values: dict[str, Value] = {n: p.default for n, p in self._params.items()}
+        self._started: set[str] = set()
         self._calls: Calls | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the names."""
+        return iter(self._params)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._params
+
+    def start_with(self, name: str, value: object) -> None:
+        """Take a value instead of the default, unless that was done before; checked as any other.
+
+        What was changed since, by a person, is kept when the node starts again.
+        """
+        if name not in self._started:
+            self._set(name, value)
+            self._started.add(name)
 
     def __getitem__(self, name: str) -> Value:
         """Return the present value of a parameter."""

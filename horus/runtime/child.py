@@ -227,6 +227,9 @@ def main(arguments: Sequence[str]) -> None:
     except BaseException as error:
         if handler.explains(error):
             sys.exit(128 + (handler.received or signal.SIGINT))  # no news, no traceback
+        if isinstance(error, getattr(sys.modules.get("horus.errors"), "ConfigError", ())):
+            print(error, file=sys.stderr)  # names file and line itself
+            sys.exit(1)
         shorten_traceback(error)
         with contextlib.suppress(SystemExit):
             sys.excepthook(type(error), error, error.__traceback__)

@@ -115,7 +115,10 @@ class Process:
         end = "" if self.running else describe_end(self.code)
         if end and self.ordered:
             end = STOPPED if self.ended_well else f"{STOPPED}: {end}"
-        return RunProcess(self.name, self.program.kind, self.pid, self._start, self.restarts, end)
+        what, path = self.program.command[:2]
+        file = str(Path(path).resolve()) if what == "file" else ""
+        kind = self.program.kind
+        return RunProcess(self.name, kind, self.pid, self._start, self.restarts, end, file)
 
     def reap(self) -> None:
         """Take note of its end, if it has ended."""

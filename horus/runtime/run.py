@@ -21,7 +21,7 @@ from horus.runtime.files import NOTHING, NodeFile, UsageError, find_files, name_
 from horus.runtime.hang import limit_problem
 from horus.runtime.output import Output
 from horus.runtime.process import Guardian
-from horus.runtime.sessions import RunDevice, note_devices
+from horus.runtime.sessions import RunDevice, note_config, note_devices
 from horus.runtime.supervisor import Options, Supervisor
 from horus.scheduler import stats
 
@@ -45,6 +45,8 @@ class Job:
     mock: bool
     #: What is worth knowing but no error.
     notes: list[str]
+    #: The robot's horus.yaml, if it has one.
+    config: Path | None = None
 
 
 def find_job(arguments: Sequence[str], *, mock: bool, launch: Launch = AS_IT_IS) -> Job:
@@ -96,7 +98,9 @@ def find_job(arguments: Sequence[str], *, mock: bool, launch: Launch = AS_IT_IS)
         chosen={place: entry.name for place, entry in enumerate(entries) if entry.name},
         launches=[entry.launch for entry in entries],
     )
-    return Job(files, devices, hardware, faults, mock, notes)
+    return Job(
+        files, devices, hardware, faults, mock, notes, None if config_path is None else config.path
+    )
 
 
 def _both(own: Launch, given: Launch) -> Launch:
@@ -117,6 +121,7 @@ def run(job: Job, options: Options) -> int:
     compiles = any(file.language == "rust" for file in job.files)
     with _session(options, compiles) as (session_id, session_path, folder, guardian):
         note_devices(session_path, job.devices)
+        note_config(session_path, job.config)
         output = Output()
         _tell_job(job, session_id, output)
         programs = _build(job, folder, output)

@@ -17,6 +17,8 @@ from horus.runtime import lastwords
 DEVICES_FILE = "devices.json"
 #: The processes of a run, in its folder.
 PROCESSES_FILE = "processes.json"
+#: The horus.yaml of a run, in its folder.
+CONFIG_FILE = "config.json"
 #: How a process ended that a person had stopped while the run went on.
 STOPPED = "stopped on request"
 
@@ -67,6 +69,8 @@ class RunProcess:
     restarts: int = 0
     #: How it ended, in words; "" while it runs.
     end: str = ""
+    #: The node file that it runs; "" for another program.
+    file: str = ""
 
 
 def note_devices(session_path: Path, devices: Sequence[RunDevice]) -> None:
@@ -76,6 +80,22 @@ def note_devices(session_path: Path, devices: Sequence[RunDevice]) -> None:
         _write_whole(path, [asdict(device) for device in devices])
     except OSError as error:
         raise session.explain(error, path) from None
+
+
+def note_config(session_path: Path, config: Path | None) -> None:
+    """Write down which horus.yaml a run has, for `horus param save`."""
+    if config is not None:
+        with contextlib.suppress(OSError):
+            _write_whole(session_path / CONFIG_FILE, str(config.resolve()))
+
+
+def noted_config() -> Path | None:
+    """Return the horus.yaml of the run that this process takes part in; None without one."""
+    try:
+        found = json.loads((session.topics_dir().parent / CONFIG_FILE).read_text())
+    except (OSError, ValueError):
+        return None
+    return Path(found) if isinstance(found, str) else None
 
 
 def note_processes(session_path: Path, processes: Sequence[RunProcess]) -> None:
@@ -103,6 +123,7 @@ def noted_processes(session_id: str) -> list[RunProcess]:
                 int(p["start"]),
                 int(p["restarts"]),
                 str(p["end"]),
+                str(p["file"]),
             )
             for p in found
         ]

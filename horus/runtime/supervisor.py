@@ -15,6 +15,7 @@ from pathlib import Path
 from horus.bus.leftovers import topic_ends
 from horus.bus.remap import REMAP
 from horus.bus.session import topics_dir
+from horus.node import startvalues
 from horus.runtime import typos
 from horus.runtime.build import Program
 from horus.runtime.hang import HangWatch
@@ -166,6 +167,8 @@ class Supervisor:
             env[realtime.VARIABLE] = self._options.rt
         if program.launch.remap:
             env[REMAP] = json.dumps(dict(program.launch.remap))
+        if program.launch.params:
+            env[startvalues.VARIABLE] = startvalues.packed(program.launch.params)
         self._starts += 1
         ready_file = self._session_path / f"ready-{self._starts}"
         env[READY_FILE if program.kind != "node" else STARTED_FILE] = str(ready_file)

@@ -102,6 +102,7 @@ class Run:
                 self._misses.watch(self._tasks.values())
                 try:
                     try:
+                        self._take_start_values()
                         signals.interruptible = True
                         self._start(threads=not isinstance(self.clock, SimClock))
                         _say_started()
@@ -116,6 +117,14 @@ class Run:
         finally:
             self._misses.close()
             sys.setswitchinterval(switch_interval)
+
+    def _take_start_values(self) -> None:
+        """Give the nodes the parameters of horus.yaml, where there are any for this process."""
+        if os.environ.get("HORUS_PARAMS"):
+            from horus.node import startvalues
+
+            nodes = [task.node for task in self._tasks.values()]
+            startvalues.apply(nodes, startvalues.from_environment())
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
