@@ -185,6 +185,8 @@ def test_a_fault_that_was_not_undone_is_told_at_the_top() -> None:
     found = page(failing_report())
     assert "The fault unplug of lsm6ds_1 was not undone" in found.text
     assert "NOT UNDONE" in found.texts["faults"]
+    assert "26 × unplug; 1 NOT undone" in found.texts["faults"]
+    assert "26 × unplug; all undone" in page(full_report()).texts["faults"]
     assert "NOT UNDONE" not in page(full_report()).texts["faults"]
 
 
@@ -362,6 +364,22 @@ def test_numbers_are_short(value: float, said: str) -> None:
 )
 def test_a_figure_is_told_in_one_line(figure: Figure, said: str) -> None:
     assert words.figure(figure) == said
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "said"),
+    [
+        ("jitter_p99_ms", "ms", "jitter p99"),
+        ("rate_hz", "Hz", "rate"),
+        ("tick_us", "µs of CPU", "tick"),
+        ("kept_percent", "%", "kept"),
+        ("left_bytes", "bytes a life", "left"),
+        ("samples", "samples", "samples"),
+        ("kept at 1 % nak", "%", "kept at 1 % nak"),
+    ],
+)
+def test_a_name_does_not_repeat_its_unit(name: str, unit: str, said: str) -> None:
+    assert words.name(Figure(name, 1.0, unit)) == said
 
 
 def test_checks_are_in_the_order_of_their_numbers() -> None:

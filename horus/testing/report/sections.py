@@ -255,9 +255,9 @@ def faults(report: Report) -> Markup:
         for fault in report.faults
     )
     bad = sum(not fault.undone for fault in report.faults)
-    summary = f"{words.plural(len(report.faults), 'fault')}" + (
-        f", {bad} not undone" if bad else ""
-    )
+    kinds = Counter(fault.kind.partition(" ")[0] for fault in report.faults)
+    each = ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common())
+    summary = f"{each}; {f'{bad} NOT undone' if bad else 'all undone'}"
     table = _plain(head, body)
     return tag(
         "section",

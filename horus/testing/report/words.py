@@ -33,6 +33,8 @@ KINDS = {
         "that other specimens, firmware or wiring do, nor anything that was skipped",
     ),
 }
+#: How units are written in names.
+_UNITS = {"percent": "%", "us": "µs"}
 
 
 def number(value: float) -> str:
@@ -60,7 +62,9 @@ def quantity(value: float, unit: str) -> str:
 def name(figure: Figure) -> str:
     """Return a figure's name as people say it: without ``_``, and without the unit at its end."""
     words = figure.name.split("_")
-    return " ".join(words[:-1] if len(words) > 1 and words[-1] == figure.unit else words)
+    unit = figure.unit.partition(" ")[0]
+    said = _UNITS.get(words[-1], words[-1]).casefold() == unit.casefold()
+    return " ".join(words[:-1] if len(words) > 1 and said else words)
 
 
 def limits(figure: Figure) -> str:
