@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from horus.testing.report import machine, results
+from horus.testing.report.diff import Comparison
+from horus.testing.report.grid import STATES
 from horus.testing.report.results import (
     CheckResult,
     Device,
@@ -187,3 +191,22 @@ def test_the_board_is_what_its_firmware_says(tmp_path: Path) -> None:
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).write_text(said)
         assert machine.facts([], mock=True, root=tmp_path)["Board"] == said.strip("\0\n")
+
+
+def test_the_readme_names_every_symbol_field_and_change() -> None:
+    readme = (Path(results.__file__).parent / "README.md").read_text()
+    rows = re.findall(r"^\| (.+?) \| (.+?) \|$", readme, re.M)
+    for state in STATES.values():
+        assert (state.symbol, state.words) in rows
+    assert [word for word, _ in rows if word in Comparison().parts] == list(Comparison().parts)
+    for kind, name in {
+        Report: "the report",
+        Rig: "`rig`",
+        Versions: "`versions`",
+        Device: "one of `devices`",
+        CheckResult: "one of `checks`",
+        Figure: "one of its `figures`",
+        Fault: "one of `faults`",
+    }.items():
+        named = set(re.findall(r"`(\w+)`", dict(rows)[name])) - {"format"}
+        assert named == {field.name for field in fields(kind)}
