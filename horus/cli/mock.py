@@ -4,6 +4,8 @@ list [DEVICE]                what can be set, with units and present values, and
 set DEVICE.STIMULUS VALUE... set what a device senses, such as imu.rotation 0 0 1
 fault DEVICE FAULT [NUMBER]  unplug, plug, silence, nak, corrupt, drop, slow or clear
 truth DEVICE                 the true state of a device; with -f again and again
+serve i2c DEVICE...          simulated chips on a real /dev/i2c-N of this computer, for any program;
+                             each a device of this folder's horus.yaml, or the name of a driver
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ examples:
   horus mock fault imu unplug             pull its plug; plug puts it back
   horus mock fault imu corrupt 0.01       damage 1 % of what it says
   horus mock truth left_wheel -f
+  sudo env PATH=$PATH horus mock serve i2c mpu6050 --bus 20
 """
 PREFIX = "sim."
 
@@ -29,23 +32,34 @@ PREFIX = "sim."
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `horus mock`."""
     parser.epilog = _EXAMPLES
-    parser.add_argument("action", choices=("list", "set", "fault", "truth"))
+    parser.add_argument("action", choices=("list", "set", "fault", "truth", "serve"))
     parser._negative_number_matcher = live.NEGATIVE  # its own knows no -5e-1
     parser.add_argument(
         "what", nargs="*", default=[], metavar="WHAT", help="the device and the rest"
     )
     parser.add_argument("-f", "--follow", action="store_true", help="truth: until Ctrl-C")
+    parser.add_argument("--bus", type=int, metavar="N", help="serve: the number of its /dev/i2c-N")
+    parser.add_argument(
+        "--absent",
+        choices=("ENXIO", "EREMOTEIO", "ENODEV"),
+        default="ENXIO",
+        help="serve: the error at an address where nothing is, which adapters disagree about",
+    )
     live.add_session(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Do it; 1 when the twin refuses, 2 when nothing runs or the words make no sense."""
-    live.join(args)
     words = args.what
-    wrong = _usage(args.action, words)
+    wrong = _usage(args.action, words, args.bus)
     if wrong:
         print(f"horus mock {args.action}: {wrong}", file=sys.stderr)
         return 2
+    if args.action == "serve":
+        from horus.cli.mock_serve import serve
+
+        return serve(words[1:], args.bus, args.absent)
+    live.join_any(args)
     if args.action == "list":
         for name in words or _twins():
             _print_state(_ask(name, "state"))
@@ -62,7 +76,9 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _usage(action: str, words: list[str]) -> str:
+def _usage(action: str, words: list[str], bus: int | None) -> str:
+    if action == "serve" and (len(words) < 2 or words[0] != "i2c" or bus is None or bus < 0):
+        return "say what and where: horus mock serve i2c mpu6050 --bus 20"
     if action == "set" and (len(words) < 2 or "." not in words[0]):
         return "name a stimulus and its values: horus mock set imu.rotation 0 0 1"
     if action == "fault" and not 2 <= len(words) <= 3:

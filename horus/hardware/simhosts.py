@@ -23,11 +23,24 @@ Twins = Mapping[str, Sim[Any, Any]]
 class SimHost(Protocol):
     """Moves the twins of one bus on."""
 
-    #: Monotonic time of the last thing that was said to one of them.
-    commanded_ns: int
+    @property
+    def commanded_ns(self) -> int:
+        """Return the monotonic time of the last thing that was said to one of them."""
 
     def step(self, timeout: float = 0.0) -> None:
         """Wait up to ``timeout`` seconds for something to do, and do it."""
+
+
+class Simulation(Protocol):
+    """Twins at work on one bus."""
+
+    host: SimHost
+    #: Longest wait (s) between two steps.
+    step: float
+
+    @property
+    def twins(self) -> Twins:
+        """Return the twins by name."""
 
 
 def make_twins(
@@ -81,17 +94,17 @@ class OpenSimulation:
             bus = simbuses.open_bus(root.name, config)
             assert isinstance(bus, CanBus)
             self._close.append(bus.close)
-            self.host: SimHost = CanSimHost(bus, _all(self.twins, CanSim))
+            self.host: SimHost = CanSimHost(bus, all_of(self.twins, CanSim))
         elif kind == "serial":
             port = PtyPort()
             self._close.append(port.close)
             simbuses.offer_pty(root.name, port.path)
-            self.host = SerialSimHost(port, _all(self.twins, SerialSim))
+            self.host = SerialSimHost(port, all_of(self.twins, SerialSim))
         elif kind == "modbus":
             port = PtyPort()
             self._close.append(port.close)
             simbuses.offer_pty(root.name, port.path)
-            self.host = ModbusSimHost(port, _all(self.twins, ModbusSim))
+            self.host = ModbusSimHost(port, all_of(self.twins, ModbusSim))
         else:
             self.step = 0.02
             buses = i2c_tree(tree, devices, self.twins)
@@ -105,7 +118,8 @@ class OpenSimulation:
             close()
 
 
-def _all(twins: Twins, kind: Any) -> list[Any]:
+def all_of(twins: Twins, kind: Any) -> list[Any]:
+    """Return twins, all of them of one kind."""
     for name, twin in twins.items():
         if not isinstance(twin, kind):
             raise TypeError(f"{name}: its twin is no {kind.__name__}")

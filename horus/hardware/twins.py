@@ -16,7 +16,7 @@ from horus.errors import HorusError
 from horus.hardware import topics
 from horus.hardware.config import DeviceEntry
 from horus.hardware.processes import parser, say_ready, show_log, tree_and_devices
-from horus.hardware.simhosts import OpenSimulation
+from horus.hardware.simhosts import OpenSimulation, Simulation
 from horus.hardware.steering import Steering
 
 TRUTH_EVERY = 0.05  # s
@@ -27,7 +27,7 @@ QUIET, AT_LAST = 0.3, 3.0
 class TwinProcess:
     """Moves twins on in real time until they are told to stop and have come to rest."""
 
-    def __init__(self, simulation: OpenSimulation) -> None:
+    def __init__(self, simulation: Simulation) -> None:
         self.simulation = simulation
         self.host = simulation.host
         self.twins = simulation.twins

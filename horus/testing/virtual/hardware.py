@@ -33,6 +33,8 @@ PLUGGABLE: Mapping[str, Mapping[str, Any]] = {
         "serial": USB_SERIAL,
     },
 }
+#: Which CAN adapter devices are on, and which one their twins are on.
+PAIRS: Mapping[str, str] = {"can_a": "can_b"}
 #: The first place on the PCI bus that nothing else is at.
 FREE_SLOT = 7
 #: Lines that end in the machine itself, where a twin stands at the other end.
@@ -48,6 +50,18 @@ PORTS = Path("/sys/class/virtio-ports")
 def properties(name: str) -> dict[str, Any]:
     """Return what QEMU wants to know of something that is plugged in."""
     return {"id": name, **PLUGGABLE[name]}
+
+
+def slot(name: str) -> str:
+    """Return the place on the PCI bus of something that is plugged in, as /sys calls it."""
+    return f"0000:00:{int(PLUGGABLE[name]['addr'], 16):02x}.0"
+
+
+def line_of(device: str) -> str:
+    """Return which of `LINES` a serial port of the machine is; "" if none."""
+    if device == "/dev/ttyS1":
+        return "uart"
+    return "usb" if device.startswith("/dev/ttyUSB") else ""
 
 
 def port(name: str, ports: Path = PORTS) -> Path | None:

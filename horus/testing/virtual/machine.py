@@ -7,6 +7,7 @@ import os
 import selectors
 import shlex
 import socket
+import sys
 import termios
 import time
 import tty
@@ -26,8 +27,17 @@ from horus.testing.virtual.qmp import Qmp
 BOOT = 300.0
 #: How much is kept of what the kernel says.
 CONSOLE = 64 << 10
-#: Variables that make sense on the host only.
-NOT_PASSED = ("HORUS_SHM_DIR", "HORUS_SESSION_ID", "TMPDIR", "XDG_RUNTIME_DIR", "DISPLAY", "_")
+#: Variables that make sense on the host only; in the machine byte code may always be written, for
+#: compiling takes long there and nothing of it stays.
+NOT_PASSED = (
+    "PYTHONDONTWRITEBYTECODE",
+    "HORUS_SHM_DIR",
+    "HORUS_SESSION_ID",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "DISPLAY",
+    "_",
+)
 #: Connections on which it says something by itself.
 HEARD = ("console", "said", "orders", "out", "err", "control")
 
@@ -188,6 +198,8 @@ class Machine:
             ]
         script = [f"{line} || exit 1" for line in script]
         script.append(f"modprobe -a {' '.join(hardware.DRIVERS)}")
+        raising = [sys.executable, "-S", "-E", str(Path(__file__).with_name("canup.py"))]
+        script.append(f"chroot /new {shlex.join(raising)}")
         said = bytearray()
         if self._do("machine", "\n".join(script), said.extend, said.extend):
             raise VirtualError(f"the virtual machine cannot be set up: {said.decode().strip()}")
