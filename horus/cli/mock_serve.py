@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from horus.errors import HorusError, did_you_mean
-from horus.hal.backends.i2c_dev import I2cDev, I2cDevConfig
+from horus.hal.backends import backend
+from horus.hal.backends.i2c_dev import I2cDevConfig
 from horus.hardware.config import FILE_NAME, BusEntry, DeviceEntry, load
 
 
@@ -25,7 +26,7 @@ def serve(names: Sequence[str], number: int, absent: str) -> int:
 
     devices = [_device(name) for name in names]
     node = f"/dev/i2c-{number}"
-    bus = BusEntry("i2c", "i2c", I2cDev, I2cDevConfig(device=node), 1)
+    bus = BusEntry("i2c", "i2c", backend("i2c"), I2cDevConfig(device=node), 1)
     places = {device.place for device in devices}
     if len(places) < len(devices):
         raise ServeError(f"two of {', '.join(names)} are at one address: give them others")

@@ -5,13 +5,32 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import Enum
 
 #: Error class bit of an error frame that says the controller went bus-off (linux/can/error.h).
 ERROR_BUS_OFF = 0x40
 #: The same for a controller that was restarted after bus-off.
 ERROR_RESTARTED = 0x100
+#: The same for one whose counters of errors passed a limit; its second byte of data says which.
+ERROR_CONTROLLER = 0x04
 #: How many bytes of data an FD frame may have.
 FD_LENGTHS = (*range(9), 12, 16, 20, 24, 32, 48, 64)
+
+
+class CanState(Enum):
+    """How a controller stands to its bus, by its counters of errors (ISO 11898-1)."""
+
+    ACTIVE = "active"
+    #: More than 96 errors: it works, but something is wrong with bus or bit rate.
+    WARNING = "warning"
+    #: More than 127: it no longer tells others of errors, and waits longer before it sends again.
+    PASSIVE = "passive"
+    #: More than 255 of its own frames: it has left the bus, and what is sent vanishes.
+    BUS_OFF = "bus-off"
+
+
+#: Which bits of an `ERROR_CONTROLLER` frame's second byte tell which state, the worst first.
+_STATES = {0x30: CanState.PASSIVE, 0x0C: CanState.WARNING, 0x40: CanState.ACTIVE}
 
 
 @dataclass(frozen=True)
@@ -37,6 +56,19 @@ class CanFrame:
             raise ValueError(f"an FD frame cannot have {len(self.data)} bytes of data: pad it")
         if self.remote and (self.data or self.fd):
             raise ValueError("a remote frame carries no data and is never FD")
+
+    @property
+    def state(self) -> CanState | None:
+        """Return the state of the controller that an error frame tells; None if it tells none."""
+        if not self.error:
+            return None
+        if self.id & ERROR_RESTARTED:
+            return CanState.ACTIVE
+        if self.id & ERROR_BUS_OFF:
+            return CanState.BUS_OFF
+        if not self.id & ERROR_CONTROLLER or len(self.data) < 2:
+            return None
+        return next((state for bits, state in _STATES.items() if self.data[1] & bits), None)
 
     def __str__(self) -> str:
         width = 8 if self.extended else 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from horus.hal.can import ERROR_BUS_OFF, ERROR_RESTARTED, CanBus, CanFrame
+from horus.hal.can import CanBus, CanFrame, CanState
 from horus.hal.faults import DeviceFault, FaultKind
 from horus.hal.link import Clock, Link
 
@@ -58,8 +58,9 @@ class CanHub:
 
     def __init__(self, bus: CanBus) -> None:
         self.bus = bus
+        #: Error frames that came; what they told last of the controller.
         self.error_frames = 0
-        self.bus_off = False
+        self.state = CanState.ACTIVE
         self._inboxes: dict[tuple[int, bool], list[tuple[CanLink, Inbox]]] = {}
 
     def subscribe(self, link: CanLink, *inboxes: Inbox) -> None:
@@ -92,10 +93,7 @@ class CanHub:
                 self.error_frames += 1
                 for link in self._links():
                     link.errors += 1  # nobody can tell whose frame it was
-                if frame.id & ERROR_RESTARTED:
-                    self.bus_off = False
-                elif frame.id & ERROR_BUS_OFF:
-                    self.bus_off = True
+                self.state = frame.state or self.state
             elif not frame.remote:
                 for link, inbox in self._inboxes.get((frame.id, frame.extended), ()):
                     if inbox.when is None or inbox.when(frame.data):
@@ -105,6 +103,11 @@ class CanHub:
     def _links(self) -> set[CanLink]:
         """Return the links that listen."""
         return {link for found in self._inboxes.values() for link, _ in found}
+
+    @property
+    def bus_off(self) -> bool:
+        """Return whether the controller has left the bus."""
+        return self.state is CanState.BUS_OFF
 
     def send(self, frame: CanFrame) -> None:
         """Put one frame on the bus; in bus-off a send would vanish silently, so it is refused."""

@@ -1,5 +1,6 @@
 """Real back-ends: every error of every library becomes a fault kind with its cure."""
 
+import contextlib
 import errno
 import grp
 import os
@@ -64,7 +65,7 @@ class FakeSmbus:
         class SMBus:
             fd = fake.fd
 
-            def __init__(self, path: str) -> None:
+            def open(self, path: str) -> None:
                 if fake.opening:
                     raise fake.opening
 
@@ -154,6 +155,22 @@ def test_errors_of_opening(
     with pytest.raises(DeviceFault, match=words) as info:
         I2cDev("i2c1", I2cDevConfig(device=str(node)))
     assert info.value.kind is kind
+
+
+def test_a_node_that_is_no_bus_is_not_kept_open(tmp_path: Path) -> None:
+    def open_files() -> list[str]:
+        found = []
+        for fd in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.append(str(fd.readlink()))
+        return found
+
+    node = tmp_path / "i2c-1"
+    node.touch()
+    with pytest.raises(DeviceFault) as kept:  # and with it the traceback
+        I2cDev("i2c1", I2cDevConfig(device=str(node)))
+    assert kept.traceback
+    assert str(node) not in open_files()
 
 
 def test_denied_names_the_real_owning_group(monkeypatch: pytest.MonkeyPatch, node: Path) -> None:

@@ -17,7 +17,7 @@ from horus.hal import (
     FaultKind,
     Report,
 )
-from horus.hal.can import ERROR_BUS_OFF, ERROR_RESTARTED
+from horus.hal.can import ERROR_BUS_OFF, ERROR_CONTROLLER, ERROR_RESTARTED, CanState
 from horus.hal.canlink import Inbox
 from horus.hal.layouts import Constant
 from horus.hal.localcan import CanWire
@@ -171,6 +171,34 @@ def test_other_error_frames_are_counted_and_harmless(bench: Bench) -> None:
     bench.map.go.send(1, 1.0)
     assert bench.hub.error_frames == 1
     assert bench.map.link.errors == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        (0x04, CanState.WARNING),  # receiving
+        (0x08, CanState.WARNING),  # sending
+        (0x10, CanState.PASSIVE),
+        (0x2C, CanState.PASSIVE),  # with those it passed before
+        (0x40, CanState.ACTIVE),
+    ],
+)
+def test_a_controller_in_trouble_is_known_and_no_data(
+    bench: Bench, told: int, state: CanState
+) -> None:
+    bench.report(CanFrame(ERROR_CONTROLLER, bytes((0, told, *[0] * 6)), error=True))
+    assert bench.hub.state is state
+    assert not bench.hub.bus_off
+    assert bench.map.status.latest() is None
+    bench.map.go.send(1, 1.0)
+
+
+def test_an_error_that_tells_no_state_leaves_it_as_it_was(bench: Bench) -> None:
+    bench.report(CanFrame(ERROR_CONTROLLER, bytes((0, 0x10, *[0] * 6)), error=True))
+    bench.report(CanFrame(0x08, bytes(8), error=True))
+    bench.report(CanFrame(ERROR_CONTROLLER, b"", error=True))
+    assert bench.hub.state is CanState.PASSIVE
+    assert CanFrame(ERROR_CONTROLLER, bytes(8)).state is None  # data with that id
 
 
 def test_values_that_do_not_fit_name_the_command(bench: Bench) -> None:

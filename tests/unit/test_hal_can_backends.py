@@ -1,6 +1,7 @@
 """CAN back-ends by name: what each says is missing before anything is opened, and its errors."""
 
 import errno
+import shutil
 import subprocess
 import sys
 import types
@@ -241,6 +242,87 @@ def test_a_controller_that_is_bus_off_is_told_from_one_that_works(
     assert info.value.kind is FaultKind.BUS_OFF
     (tmp_path / "can0" / "carrier").write_text("1\n")
     assert SocketCan.preflight("can0", config) == ""
+
+
+class Silent:
+    """A bus of python-can that takes all and brings nothing."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def send(self, message: Any, timeout: float) -> None:
+        self.sent.append(message)
+
+    def recv(self, timeout: float) -> None:
+        pass
+
+    def shutdown(self) -> None:
+        pass
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[SocketCan, Silent, Path]:
+    """An interface that works, with what the kernel says of it."""
+    monkeypatch.setattr(socketcan, "INTERFACES", tmp_path)
+    monkeypatch.setattr(socketcan, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(socketcan.socket, "socket", lambda *_: types.SimpleNamespace(close=int))
+    interface(tmp_path, carrier="1", ifindex="3", iflink="3")
+    bus = Silent()
+    monkeypatch.setattr(can, "Bus", lambda **_: bus)
+    return SocketCan("can0", SocketCanConfig(channel="can0")), bus, tmp_path / "can0"
+
+
+def test_a_send_that_would_vanish_in_bus_off_is_a_fault_until_it_is_over(
+    silent: tuple[SocketCan, Silent, Path],
+) -> None:
+    bus, library, place = silent
+    bus.send(CanFrame(1))
+    (place / "carrier").write_text("0\n")
+    for _ in range(2):
+        with pytest.raises(DeviceFault, match="bus-off") as info:
+            bus.send(CanFrame(1))
+        assert info.value.kind is FaultKind.BUS_OFF
+    (place / "carrier").write_text("1\n")
+    bus.send(CanFrame(1))
+    assert len(library.sent) == 2
+
+
+def test_a_send_to_the_other_end_of_a_pair_that_is_down_is_a_fault(
+    silent: tuple[SocketCan, Silent, Path],
+) -> None:
+    bus, library, place = silent
+    (place / "iflink").write_text("4\n")
+    (place / "carrier").write_text("0\n")
+    with pytest.raises(DeviceFault, match="the other end of can0 is down") as info:
+        bus.send(CanFrame(1))
+    assert info.value.kind is FaultKind.ABSENT
+    assert library.sent == []
+
+
+def test_silence_of_an_interface_that_was_set_down_or_pulled_out_is_a_fault(
+    silent: tuple[SocketCan, Silent, Path],
+) -> None:
+    bus, _, place = silent
+    assert bus.receive() is None
+    (place / "flags").write_text("0x0\n")
+    with pytest.raises(DeviceFault, match="the CAN interface can0 is down") as info:
+        bus.receive()
+    assert info.value.kind is FaultKind.ABSENT
+    shutil.rmtree(place)
+    with pytest.raises(DeviceFault, match="can0 does not exist") as info:
+        bus.receive()
+    assert info.value.kind is FaultKind.ABSENT
+
+
+def test_the_kernel_is_not_asked_for_every_frame(
+    silent: tuple[SocketCan, Silent, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus, library, place = silent
+    monkeypatch.setattr(socketcan, "LOOK_EVERY", 1000.0)
+    bus.send(CanFrame(1))
+    (place / "carrier").write_text("0\n")
+    bus.send(CanFrame(1))
+    assert len(library.sent) == 2
 
 
 def test_an_interface_that_is_not_set_up_for_can_fd_says_how(

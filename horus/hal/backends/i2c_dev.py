@@ -52,7 +52,8 @@ class I2cDev(I2cBus):
         self._message = smbus2.i2c_msg
         self._bus: Any = None
         try:
-            self._bus = smbus2.SMBus(str(self.path))
+            self._bus = smbus2.SMBus()
+            self._bus.open(str(self.path))  # on its own: one that fails later can be closed
             fcntl.ioctl(self._bus.fd, I2C_TIMEOUT, max(1, round(config.timeout * 100)))
         except OSError as error:
             self.close()

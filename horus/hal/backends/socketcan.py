@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ from typing import ClassVar
 
 from horus.hal.backends.access import package_missing
 from horus.hal.backends.python_can import PythonCan
+from horus.hal.can import CanFrame
 from horus.hal.canlink import bus_off
 from horus.hal.config import BusConfig, option
 from horus.hal.faults import DeviceFault, FaultKind
@@ -22,6 +24,9 @@ ARPHRD_CAN = 280
 IFF_UP = 1
 #: Largest transfer unit of an interface that does CAN-FD (linux/can.h, CANFD_MTU).
 FD_MTU = 72
+#: How often (s) the kernel is asked whether the interface still works: a send into an interface
+#: without carrier succeeds, and one that is down lets its readers wait.
+LOOK_EVERY = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +48,34 @@ class SocketCan(PythonCan):
 
     def __init__(self, name: str, config: SocketCanConfig) -> None:
         self.cure = _cure(config)
+        self._config = config
+        self._look_at = 0.0
         if _is_off(config):
-            raise bus_off(name)
+            raise _vanishing(name, config)
         super().__init__(name, interface="socketcan", channel=config.channel, fd=config.fd)
+
+    def send(self, frame: CanFrame) -> None:
+        """Put one frame on the bus; where it would vanish silently, it is a fault."""
+        self._look()
+        super().send(frame)
+
+    def receive(self, timeout: float = 0.0) -> CanFrame | None:
+        """Return the next frame; silence of an interface that is down is a fault."""
+        frame = super().receive(timeout)
+        if frame is None:
+            self._look()
+        return frame
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        text = _missing(self._config)
+        if text:
+            raise DeviceFault(FaultKind.ABSENT, text, bus=self.name, cure=self.cure)
+        if _is_off(self._config):
+            raise _vanishing(self.name, self._config)
+        self._look_at = now + LOOK_EVERY  # what is wrong is told as long as it is
 
     def set_filters(self, frames: Iterable[tuple[int, bool]]) -> None:
         """Let only these ids through, and error frames; the kernel does it."""
@@ -61,7 +91,7 @@ class SocketCan(PythonCan):
         if text:
             return str(DeviceFault(FaultKind.ABSENT, text, bus=name, cure=_cure(config)))
         if _is_off(config):
-            return str(bus_off(name))
+            return str(_vanishing(name, config))
         return "" if find_spec("can") else str(package_missing("python-can", name))
 
 
@@ -83,6 +113,24 @@ def _missing(config: SocketCanConfig) -> str:
         if error.errno == errno.EAFNOSUPPORT:
             return "this kernel does not speak CAN"
     return ""
+
+
+def _vanishing(name: str, config: SocketCanConfig) -> DeviceFault:
+    """Return the fault of an interface without carrier."""
+    if _is_paired(config.channel):
+        return DeviceFault(
+            FaultKind.ABSENT,
+            f"the other end of {config.channel} is down",
+            bus=name,
+            cure="set it up: sudo ip link set <the other end> up",
+        )
+    return bus_off(name)
+
+
+def _is_paired(channel: str) -> bool:
+    """Return whether it is one end of a pair of virtual interfaces (vxcan)."""
+    place = INTERFACES / channel
+    return _number(place / "iflink") != _number(place / "ifindex")
 
 
 def _is_off(config: SocketCanConfig) -> bool:
