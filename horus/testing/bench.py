@@ -97,6 +97,18 @@ def next_station(driver: type[Driver[Any, Any]], config: Any = None) -> dict[str
     return {name: first + 1 if fits else first - 1}
 
 
+def order(device: DeviceEntry, value: float, joints: int = 0) -> Any:
+    """Return a command of a device's type: a velocity (rad/s), or an angle (rad) for each joint."""
+    kind = topics.command_type(device.driver) if issubclass(device.driver, Actuator) else None
+    if kind is MotorCommand:
+        return MotorCommand(velocity=value)
+    if kind is ServoCommand:
+        return ServoCommand(angle=value)
+    if kind is JointCommand:
+        return JointCommand(position=[value] * (joints or len(device.stations)))
+    raise TypeError(f"{device.use}: the tests know no command of type {kind}")
+
+
 class Bench:
     """One device of a kind, its node and its twin; with ``beside``, a second one on its bus.
 
@@ -235,14 +247,7 @@ class Bench:
 
     def order(self, value: float) -> Any:
         """Return a command of the driver's type: a velocity (rad/s), or an angle (rad)."""
-        kind = self.kind
-        if kind is MotorCommand:
-            return MotorCommand(velocity=value)
-        if kind is ServoCommand:
-            return ServoCommand(angle=value)
-        if kind is JointCommand:
-            return JointCommand(position=[value] * self.joints)
-        raise TypeError(f"{self.device.use}: the tests know no command of type {kind}")
+        return order(self.device, value, self.joints)
 
     @property
     def joints(self) -> int:

@@ -36,6 +36,8 @@ _VERDICTS: Mapping[int, tuple[Verdict, str]] = {
     0: ("passed", ""),
     1: ("failed", ""),
     2: ("failed", "the run was interrupted: what is not here was not run"),
+    3: ("not ready", ""),
+    4: ("hazard refused", ""),
     5: ("nothing ran", ""),
 }
 
@@ -58,6 +60,8 @@ class Collector:
         self._folder = folder
         self._baseline = baseline
         self._began = time.monotonic()
+        #: Why the run ended before its time, if it did.
+        self.reason = ""
         self._tests: dict[str, CheckResult] = {}
         self._page: Path | None = None
 
@@ -89,7 +93,8 @@ class Collector:
         """Write the report when all others have said how the run ends."""
         yield
         status = int(session.exitstatus)
-        self.end(*_VERDICTS.get(status, ("failed", f"pytest ended with status {status}")))
+        verdict, reason = _VERDICTS.get(status, ("failed", f"pytest ended with status {status}"))
+        self.end(verdict, self.reason or reason)
 
     def end(self, verdict: Verdict, reason: str = "") -> None:
         """Write the report; called by the rig itself when it is not ready or refuses a hazard."""
@@ -150,7 +155,7 @@ def _add(result: CheckResult, report: pytest.TestReport) -> None:
         return
     expected = getattr(report, "wasxfail", None)  # an expected failure, such as in quarantine
     if report.skipped and expected is None:
-        text = _skip_reason(report)
+        text = skip_reason(report)
         result.status, result.reason = "skipped", text.removeprefix(NOT_APPLICABLE)
         result.applies = not text.startswith(NOT_APPLICABLE)
         return
@@ -168,7 +173,8 @@ def _add(result: CheckResult, report: pytest.TestReport) -> None:
     result.detail = "\n\n".join(filter(None, (result.detail, report.longreprtext)))
 
 
-def _skip_reason(report: pytest.TestReport) -> str:
+def skip_reason(report: pytest.TestReport) -> str:
+    """Return why a test was skipped."""
     found = report.longrepr
     reason = found[2] if isinstance(found, tuple) else report.longreprtext
     return reason.removeprefix("Skipped: ")

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
 from horus.errors import ConfigError, did_you_mean
 from horus.testing.rig import every
 from horus.testing.rig.file import RigFile, load
+
+#: How the devices of a rig are reached: stepped in simulated time, twins behind real wires in
+#: processes of their own, or what is really plugged in.
+STEPPED, TWINS, LIVE = "stepped", "twins", "live"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A rig and how its devices are reached."""
+
+    rig: RigFile
+    how: str
 
 
 def rigs_folder() -> Path:
@@ -22,25 +34,39 @@ def known() -> list[str]:
     return sorted(path.stem for path in rigs_folder().glob("*.yaml"))
 
 
-def find(choice: str) -> RigFile:
+def find(named: str) -> Choice:
     """Return the rig that ``--rig`` names; what is wrong with it is a `ConfigError`.
 
-    ``mock`` is one simulated device of every driver that is installed, ``mock:FILE`` the devices of
-    a rig's file, simulated; any other is a file, or the name of one that HORUS brings.
+    ``mock`` is one simulated device of every driver that is installed. ``mock:FILE`` are the
+    devices of a rig's file, simulated in simulated time; ``twins:FILE`` likewise, but on the wall
+    clock, each behind a pty, a socket or multicast. Any other is a file, or the name of one that
+    HORUS brings.
     """
-    if choice == "mock":
+    if named == "mock":
         with tempfile.TemporaryDirectory() as folder:
-            return replace(load(every.write(Path(folder))), path=Path("mock"))
-    simulated = choice.startswith("mock:")
-    rig = load(_path(choice.removeprefix("mock:")))
-    return replace(rig, kind="mock") if simulated else rig
+            return Choice(replace(load(every.write(Path(folder))), path=Path("mock")), STEPPED)
+    how, colon, rest = named.partition(":")
+    how = {"mock": STEPPED, "twins": TWINS}.get(how, "") if colon else ""
+    rig = load(_path(rest if how else named))
+    if not how:
+        how = STEPPED if rig.kind == "mock" else LIVE
+    if how != LIVE:
+        rig = replace(rig, kind="mock")
+        lacking = [d for d in rig.robot.hardware.values() if d.driver.twin is None]
+        if lacking:
+            raise ConfigError(
+                f"{rig.path}:{device.line}: hardware.{device.name}: {device.use} has no simulated "
+                "twin"
+                for device in lacking
+            )
+    return Choice(rig, how)
 
 
-def _path(choice: str) -> Path:
-    path = Path(choice)
-    if path.exists() or path.suffix or "/" in choice:
+def _path(named: str) -> Path:
+    path = Path(named)
+    if path.exists() or path.suffix or "/" in named:
         return path
-    if choice in known():
-        return rigs_folder() / f"{choice}.yaml"
-    near = did_you_mean(choice, known()).replace("'", "") or f"; HORUS brings {', '.join(known())}"
-    raise ConfigError([f"{choice}: no such rig{near}; or give the path of a rig's file"])
+    if named in known():
+        return rigs_folder() / f"{named}.yaml"
+    near = did_you_mean(named, known()).replace("'", "") or f"; HORUS brings {', '.join(known())}"
+    raise ConfigError([f"{named}: no such rig{near}; or give the path of a rig's file"])

@@ -8,29 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-
-@dataclass(frozen=True)
-class Figure:
-    """One number that was measured; None is no limit."""
-
-    name: str
-    value: float
-    unit: str
-    low: float | None = None
-    high: float | None = None
-    warn: float | None = None
-
-    @property
-    def fault(self) -> str:
-        """Return in which way it is out of its limits, or ""."""
-        unit = f" {self.unit}" if self.unit else ""
-        if math.isnan(self.value):
-            return f"{self.name} is not a number"
-        if self.low is not None and self.value < self.low:
-            return f"{self.name} is {self.value:.6g}{unit}, at least {self.low:g}{unit} is needed"
-        if self.high is not None and self.value > self.high:
-            return f"{self.name} is {self.value:.6g}{unit}, at most {self.high:g}{unit} is allowed"
-        return ""
+from horus.testing.report.results import Figure
 
 
 @dataclass
@@ -56,9 +34,19 @@ class Recorder:
 
         ``warn`` is where a value begins to be worth a look; it fails nothing.
         """
-        high = self.limits.get(name, high)
-        made = Figure(name, float(value), unit, low, high, warn)
+        made = Figure(name, float(value), unit, low, self.limits.get(name, high), warn)
         self.figures.append(made)
-        if made.fault:
-            pytest.fail(made.fault)
+        if not made.fits:
+            pytest.fail(fault(made))
         return made.value
+
+
+def fault(figure: Figure) -> str:
+    """Return in which way a figure is out of its limits, in words."""
+    unit = f" {figure.unit}" if figure.unit else ""
+    if math.isnan(figure.value):
+        return f"{figure.name} is not a number"
+    text = f"{figure.name} is {figure.value:.6g}{unit}"
+    if figure.low is not None and figure.value < figure.low:
+        return f"{text}; at least {figure.low:g}{unit} is needed"
+    return f"{text}; at most {figure.high:g}{unit} is allowed"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,76 +13,13 @@ from horus.bus import Subscriber
 from horus.hardware import topics
 from horus.hardware.node import DriverNode
 from horus.testing import hil
+from horus.hardware.steering import set_fault
 from horus.testing.bench import Bench, HandClock, next_station
 from horus.testing.rig import strangers
 from horus.testing.rig.file import RigDevice, RigFile
 from horus.testing.rig.onefile import write_robot
-from horus.testing.rig.under_test import DeviceUnderTest, FaultRecord, Faults, Neighbour
-
-
-class TwinFaults(Faults):
-    """Faults of a twin: it can do them all."""
-
-    def __init__(self, device: str, twin: Any, records: list[FaultRecord]) -> None:
-        super().__init__(device, records)
-        self._twin = twin
-
-    def _did(self, kind: str) -> None:
-        self.records.append(FaultRecord(self.device, kind, "twin", _now()))
-
-    def unplug(self) -> None:
-        """Take the twin's power and bus away."""
-        self._did("unplug")
-        self._twin.unplug()
-
-    def plug(self) -> None:
-        """Give them back."""
-        self._twin.plug()
-        self._undone("unplug")
-
-    def silence(self, on: bool = True) -> None:
-        """Let the twin stop answering, or answer again."""
-        if on:
-            self._did("silence")
-        self._twin.silence(on)
-        if not on:
-            self._undone("silence")
-
-    def nak(self, share: float) -> None:
-        """Let the twin miss this share of what is sent to it."""
-        self._share("nak", share)
-
-    def corrupt(self, share: float) -> None:
-        """Damage this share of what the twin sends."""
-        self._share("corrupt", share)
-
-    def drop(self, share: float) -> None:
-        """Lose this share of what the twin sends."""
-        self._share("drop", share)
-
-    def slow(self, seconds: float) -> None:
-        """Let the twin answer this much later."""
-        self._share("slow", seconds)
-
-    def _share(self, kind: str, amount: float) -> None:
-        if amount:
-            self._did(f"{kind} {amount:g}")
-        getattr(self._twin, kind)(amount)
-        if not amount:
-            self._undone(kind)
-
-    def clear(self) -> None:
-        """Undo all."""
-        for kind in ("nak", "corrupt", "drop", "slow"):
-            getattr(self._twin, kind)(0.0)
-        self._twin.silence(False)
-        self._twin.plug()
-        self._undone("")
-
-    def _undone(self, kind: str) -> None:
-        for record in self.records:
-            if record.device == self.device and record.kind.startswith(kind):
-                record.undone = True
+from horus.testing.rig.twin_faults import TwinFaults
+from horus.testing.rig.under_test import DeviceUnderTest, Journal, Neighbour
 
 
 class MockDevice(DeviceUnderTest):
@@ -92,21 +29,24 @@ class MockDevice(DeviceUnderTest):
     run_args = ("--mock",)
 
     def __init__(
-        self, rig: RigFile, device: RigDevice, clock: HandClock, folder: Path, faults: Any
+        self, rig: RigFile, device: RigDevice, clock: HandClock, folder: Path, journal: Journal
     ) -> None:
         super().__init__(device)
         self._rig = rig
         self._clock = clock
         self._folder = folder
-        self._records = faults
+        self._journal = journal
         self._closed = True
         self._begin(Bench(device.entry, clock))
 
     def _begin(self, bench: Bench) -> None:
         """Begin on a new bench, with a new twin."""
         self.bench = bench
-        self.fault = TwinFaults(self.name, bench.twin, self._records)
+        self.fault = self._faults(self.name, bench.twin)
         self._closed = False
+
+    def _faults(self, name: str, twin: Any) -> TwinFaults:
+        return TwinFaults(name, self._journal, partial(set_fault, twin))
 
     @property
     def node(self) -> Any:  # type: ignore[override]
@@ -185,7 +125,7 @@ class MockDevice(DeviceUnderTest):
             name,
             node,
             Subscriber(topics.data_topic(name, driver), depth=1000),
-            TwinFaults(name, twin, self._records),
+            self._faults(name, twin),
             lambda command: self.bench.command(command, to=name),
             twin.truth,
         )
@@ -221,8 +161,4 @@ class MockDevice(DeviceUnderTest):
     @property
     def config_file(self) -> Path:
         """Return a horus.yaml with this device alone."""
-        return write_robot(self._rig.robot, self.entry, self._folder)
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        return write_robot(self._rig.robot, [self.bench.device], self._folder)

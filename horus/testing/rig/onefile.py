@@ -1,7 +1,8 @@
-"""A horus.yaml made of one device of a rig, for a process of its own."""
+"""A horus.yaml made of some devices of a rig, for processes of their own."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,23 @@ import yaml
 from horus.hardware.config import BusEntry, DeviceEntry, RobotConfig
 
 
-def write_robot(robot: RobotConfig, device: DeviceEntry, folder: Path) -> Path:
-    """Write the horus.yaml of one device and the buses that it needs; return its path."""
+def write_robot(robot: RobotConfig, devices: Iterable[DeviceEntry], folder: Path) -> Path:
+    """Write the horus.yaml of devices and of the buses that they need; return its path."""
     buses: dict[str, BusEntry] = {}
-    name = device.bus
-    while name:
-        buses[name] = robot.buses[name]
-        name = buses[name].parent
-    about: dict[str, Any] = {"use": device.use, "bus": device.bus, **_given(device.config)}
-    if device.sim is not None:
-        about["mock"] = _given(device.sim)
+    hardware: dict[str, Any] = {}
+    for device in devices:
+        name = device.bus
+        while name:
+            buses[name] = robot.buses[name]
+            name = buses[name].parent
+        about = hardware[device.name] = {"use": device.use, "bus": device.bus}
+        about.update(_given(device.config))
+        if device.sim is not None:
+            about["mock"] = _given(device.sim)
     text = {
-        "name": device.name,
+        "name": "rig",
         "buses": {n: {"use": bus.use, **_given(bus.config)} for n, bus in buses.items()},
-        "hardware": {device.name: about},
+        "hardware": hardware,
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "horus.yaml"

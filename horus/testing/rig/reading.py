@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from horus.errors import ConfigError, did_you_mean
 from horus.hal.config import shown
-from horus.hardware.config import robot_of
+from horus.hardware.config import RobotConfig, robot_of
 from horus.hardware.yamltree import Faults, Tree, as_number, read
+from horus.testing.rig import matching
 from horus.testing.rig.file import RigDevice, RigFile
 from horus.testing.rig.kinds import HAZARDS, RIGS
+from horus.testing.rig.parts import read_means, read_wires, word
 
 _TOP = ("rig", "buses", "hardware", "wires", "faults")
 _RIG = ("name", "kind", "allow")
 #: What a device has here and not in horus.yaml.
 _DEVICE = ("facts", "limits", "hazard")
+#: Where a bus is that has not been looked for yet.
+NOT_YET = "/not/looked/for/yet/"
 
 
 def read_rig(path: Path) -> RigFile:
@@ -27,19 +31,6 @@ def read_rig(path: Path) -> RigFile:
     if faults or found is None:
         raise ConfigError(faults)
     return found
-
-
-def known_word(
-    faults: Faults, line: int, place: str, value: object, known: Iterable[str], what: str
-) -> str:
-    """Return a word out of those that are known, or "" and a fault."""
-    known = tuple(known)
-    if isinstance(value, str) and value in known:
-        return value
-    near = did_you_mean(value, known).replace("'", "") if isinstance(value, str) else ""
-    shows = value if isinstance(value, str) and value.isprintable() else shown(value)
-    faults.add(line, f"{place}: unknown {what} {shows}{near or '; known: ' + ', '.join(known)}")
-    return ""
 
 
 class _RigReader:
@@ -55,39 +46,89 @@ class _RigReader:
             self.faults.add(tree.line, f"the file is {what}: a rig needs {', '.join(_TOP)}")
             return None
         about = self.mapping(tree, "rig", "rig", _RIG)
-        if about is None:
-            self.faults.add(tree.line, "rig: is missing: it needs name and kind")
-            about = Tree({}, tree.line)
-        name = self.text(about, "name", self.path.stem)
-        kind_tree = about.items.get("kind")
-        if kind_tree is None:
-            text = f"rig: kind is missing: one of {', '.join(RIGS)}"
-            self.faults.add(tree.key_lines.get("rig", 1), text)
-            kind = ""
-        else:
-            kind = known_word(
-                self.faults, kind_tree.line, "rig.kind", kind_tree.value, RIGS, "kind"
-            )
-        allow = self.words(about, "rig", "allow", HAZARDS, "hazard")
-        extras = {n: self.device_extras(n, t) for n, t in self.inner(tree, "hardware")}
+        if about is None and "rig" not in tree.items:
+            self.faults.add(tree.line, "rig: is missing: it needs kind: real, virtual or mock")
+        about = about or Tree({}, tree.line)
+        about.line = tree.key_lines.get("rig", tree.line)
+        kind = word(about, "rig", "kind", RIGS, self.faults)
+        allow = frozenset(self.words(about, "rig", "allow", HAZARDS, "hazard"))
+        matches = {n: self.match(n, item) for n, item in self.inner(tree, "buses")}
+        extras = {n: self.extras(n, item, allow) for n, item in self.inner(tree, "hardware")}
         robot = robot_of(tree, self.path, self.faults, _TOP)
         if robot is None:
             return None
-        if not robot.hardware and not self.faults:
-            self.faults.add(tree.line, "hardware: a rig needs at least one device")
-        devices = {
-            n: RigDevice(entry, *extras.get(n, ({}, {}, ()))) for n, entry in robot.hardware.items()
-        }
-        return RigFile(name, kind, self.path, frozenset(allow), robot, devices)
+        if not self.items(tree, "hardware") and not self.items(tree, "wires"):
+            self.faults.add(tree.line, "a rig needs a device under hardware: or a wire")
+        return RigFile(
+            self.name(about),
+            kind,
+            self.path,
+            allow,
+            robot,
+            {n: RigDevice(entry, *extras[n]) for n, entry in robot.hardware.items()},
+            {name: match for name, match in matches.items() if match},
+            read_wires(tree, robot.buses, self.items(tree, "buses"), self.faults),
+            read_means(tree, self.places(tree, robot), self.faults),
+        )
 
-    def device_extras(
-        self, name: str, item: Tree
-    ) -> tuple[Mapping[str, Any], Mapping[str, float], tuple[str, ...]]:
+    def name(self, about: Tree) -> str:
+        item = about.items.get("name")
+        if item is None:
+            return self.path.stem
+        if not isinstance(item.value, str) or not item.value.strip() or len(item.value) > 64:
+            text = f"rig.name: must be a short text, not {shown(item.value)}"
+            self.faults.add(item.line, text)
+            return ""
+        return item.value
+
+    def match(self, name: str, item: Tree) -> dict[str, str]:
+        """Take the marks by which a bus is to be found out of its tree, and stand in for it."""
+        place = f"buses.{name}.match"
+        use = str(item.items["use"].value) if "use" in item.items else ""
+        family = matching.FAMILIES.get(use)
+        match = self.mapping(item, "match", place, matching.keys_of(use))
+        line = item.key_lines.get("match", item.line)
+        item.items.pop("match", None)
+        if match is None:
+            return {}
+        if family is None:
+            if use:  # else that is told by who reads the bus
+                can = ", ".join(matching.FAMILIES)
+                self.faults.add(line, f"{place}: only {can} can be matched, not {use}")
+            return {}
+        if not match.items:
+            self.faults.add(line, f"{place}: is empty: it takes {', '.join(matching.keys_of(use))}")
+        option = family[1]
+        if option in item.items:
+            at = item.key_lines[option]
+            self.faults.add(at, f"buses.{name}: give {option} or match, not both")
+        item.items[option] = Tree(NOT_YET + name, line)
+        item.key_lines[option] = line
+        return {key: self.mark(f"{place}.{key}", key, inner) for key, inner in match.items.items()}
+
+    def mark(self, place: str, key: str, item: Tree) -> str:
+        value = item.value
+        if isinstance(value, int) and not isinstance(value, bool) and key in ("interface", "port"):
+            return f"{value:x}"
+        if not isinstance(value, str) or not value.strip():
+            text = f"must be text in quotes: {matching.KEYS.get(key, 'a mark')}"
+            self.faults.add(item.line, f"{place}: {text}, not {shown(value)}")
+            return ""
+        return value
+
+    def extras(
+        self, name: str, item: Tree, allow: frozenset[str]
+    ) -> tuple[Mapping[str, Any], Mapping[str, float], frozenset[str] | None]:
         """Take facts, limits and hazards out of a device's tree."""
         place = f"hardware.{name}"
         facts = self.mapping(item, "facts", f"{place}.facts")
         limits = self.mapping(item, "limits", f"{place}.limits")
-        hazards = self.words(item, place, "hazard", HAZARDS, "hazard")
+        hazards = None
+        if "hazard" in item.items:
+            hazards = frozenset(self.words(item, place, "hazard", HAZARDS, "hazard"))
+            for hazard in sorted(hazards - allow):
+                text = f"{place}.hazard: {hazard} is not in rig.allow: add it there, or take it out"
+                self.faults.add(item.key_lines["hazard"], text)
         found: dict[str, float] = {}
         for key, inner in limits.items.items() if limits else ():
             number = as_number(inner.value)
@@ -99,15 +140,23 @@ class _RigReader:
         for key in _DEVICE:
             item.items.pop(key, None)
         values: Any = facts.value if facts else {}
-        return values, found, tuple(hazards)
+        return values, found, hazards
 
     # what several places need -----------------------------------------------------------------
 
+    def items(self, tree: Tree, key: str) -> Mapping[str, Tree]:
+        """Return what is in a section of the file."""
+        section = tree.items.get(key)
+        return section.items if section is not None else {}
+
     def inner(self, tree: Tree, key: str) -> list[tuple[str, Tree]]:
         """Return the named mappings of a section; `robot_of` tells what else is in it."""
-        section = tree.items.get(key)
-        found = section.items.items() if section is not None else ()
-        return [(name, item) for name, item in found if item.is_mapping]
+        return [(name, item) for name, item in self.items(tree, key).items() if item.is_mapping]
+
+    def places(self, tree: Tree, robot: RobotConfig) -> list[str]:
+        """Return the devices and buses, those with faults of their own included."""
+        found = dict.fromkeys([*self.items(tree, "hardware"), *self.items(tree, "buses")])
+        return list(found | dict.fromkeys([*robot.hardware, *robot.buses]))
 
     def mapping(self, tree: Tree, key: str, place: str, known: tuple[str, ...] = ()) -> Tree | None:
         """Return a mapping, or None; one with keys that are not known is a fault each."""
@@ -124,25 +173,18 @@ class _RigReader:
                 self.faults.add(line, f"{place}.{name}: unknown{text}")
         return item
 
-    def text(self, tree: Tree, key: str, default: str) -> str:
-        item = tree.items.get(key)
-        if item is None:
-            return default
-        if not isinstance(item.value, str) or not item.value.strip() or len(item.value) > 64:
-            text = f"rig.{key}: must be a short text, not {shown(item.value)}"
-            self.faults.add(item.line, text)
-            return default
-        return item.value
-
-    def words(self, tree: Tree, place: str, key: str, known: Iterable[str], what: str) -> list[str]:
+    def words(
+        self, tree: Tree, place: str, key: str, known: Collection[str], what: str
+    ) -> list[str]:
         """Return a list of words of which each is known."""
         item = tree.items.get(key)
         if item is None or item.value is None:
             return []
         given = item.value if isinstance(item.value, list) else [item.value]
         lines = [one.line for one in item.elements] or [item.line] * len(given)
-        found = [
-            known_word(self.faults, line, f"{place}.{key}", one, known, what)
-            for one, line in zip(given, lines, strict=True)
-        ]
-        return [word for word in found if word]
+        for one, line in zip(given, lines, strict=True):
+            if one not in known:
+                near = did_you_mean(str(one), known).replace("'", "")
+                text = near or f"; known: {', '.join(known)}"
+                self.faults.add(line, f"{place}.{key}: unknown {what} {one}{text}")
+        return [str(one) for one in given if one in known]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,11 @@ from horus.bus import session as topics
 from horus.bus.ends import close_all
 from horus.testing.bench import HandClock
 from horus.testing.rig.figures import Recorder
+from horus.testing.rig.file import RigDevice
+from horus.testing.rig.live import LiveDevice, NotSafeError
 from horus.testing.rig.mock import MockDevice
-from horus.testing.rig.under_test import DeviceUnderTest
+from horus.testing.rig.under_test import DeviceUnderTest, Faults
+from horus.testing.rig.wires import WireUnderTest, live_wire, mock_wire
 
 if TYPE_CHECKING:
     from horus.testing.rig.session import RigSession
@@ -29,8 +32,11 @@ def rig(request: pytest.FixtureRequest) -> RigSession:
 
 
 @pytest.fixture
-def hil_session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+def hil_session(rig: RigSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     """Return the session whose topics a test uses; nothing is left of it at the end."""
+    if rig.workshop is not None:  # calibrations are those of the devices
+        yield rig.workshop.session.id
+        return
     made = topics.new_session()
     monkeypatch.setenv("HORUS_SESSION_ID", made.id)
     monkeypatch.setenv("HORUS_CALIBRATION_DIR", str(tmp_path / "calibration"))
@@ -47,15 +53,67 @@ def device(
     request: pytest.FixtureRequest, rig: RigSession, hil_session: str, tmp_path: Path
 ) -> Iterator[DeviceUnderTest]:
     """Return one device of the rig with its driver at work; there is a test for each device."""
-    with HandClock() as clock:
-        assert isinstance(clock, HandClock)
-        made = MockDevice(rig.file, request.param, clock, tmp_path / "robot", rig.faults)
+    about: RigDevice = rig.devices[request.param.entry.name]
+    make = _mock if rig.workshop is None else _live
+    for made in make(rig, about, tmp_path / "robot", request.session):
         made.scale = rig.scale
+        yield made
+
+
+def _mock(
+    rig: RigSession, about: RigDevice, folder: Path, _: pytest.Session
+) -> Iterator[DeviceUnderTest]:
+    clock = HandClock()
+    with clock:
+        made = MockDevice(rig.file, about, clock, folder, rig.journal)
         try:
             yield made
         finally:
             made.fault.clear()
             made.close()
+
+
+def _live(
+    rig: RigSession, about: RigDevice, folder: Path, session: pytest.Session
+) -> Iterator[DeviceUnderTest]:
+    assert rig.workshop is not None
+    breakers = rig.workshop.breakers(about.entry.name)
+    twins = not rig.is_live
+    made = LiveDevice(rig.file, about, rig.journal, folder, breakers, twins=twins)
+    try:
+        yield made
+    finally:
+        try:
+            made.end()
+        except NotSafeError as error:
+            session.shouldfail = f"{error}: nothing more is tried on this rig"
+            raise
+
+
+@pytest.fixture
+def fault(device: DeviceUnderTest) -> Faults:
+    """Return what can be done to the device on purpose; all of it is undone."""
+    return device.fault
+
+
+@pytest.fixture
+def stimulus(device: DeviceUnderTest) -> Callable[..., None]:
+    """Return what sets what the device senses: ``stimulus("rotation", 0, 0, 1)``."""
+    return device.stimulate
+
+
+@pytest.fixture
+def wire(request: pytest.FixtureRequest, rig: RigSession) -> Iterator[WireUnderTest]:
+    """Return one wire of the rig; there is a test for each of the kind that `needs` names."""
+    if isinstance(request.param, str):
+        pytest.skip(f"the rig has no wire that is {request.param}: see wires: in hil/README.md")
+    make = live_wire if rig.is_live else mock_wire
+    made = make(rig.file, request.param)
+    made.scale = rig.scale
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture

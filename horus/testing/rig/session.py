@@ -2,38 +2,56 @@
 
 from __future__ import annotations
 
-import time
+import os
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 
-from horus.errors import ConfigError, did_you_mean
+from horus.errors import ConfigError, HorusError, did_you_mean
+from horus.hardware.plugged import ROOT
 from horus.testing.report import collect, machine, results
-from horus.testing.report.results import Fault
-from horus.testing.rig import choice, rig_fixtures
+from horus.testing.rig import choice, hazards, ready, rig_fixtures
+from horus.testing.rig.choice import LIVE, STEPPED, TWINS, Choice
 from horus.testing.rig.figures import Recorder
 from horus.testing.rig.file import RigDevice, RigFile
 from horus.testing.rig.kinds import CHECKS
-from horus.testing.rig.under_test import FaultRecord
+from horus.testing.rig.under_test import Journal
+from horus.testing.rig.workshop import Workshop
 
-#: How a run on a rig ends; 1 (failed) is pytest's own.
-USAGE, NOT_READY, REFUSED, NOTHING_RAN = 2, 3, 4, 5
+#: How a run on a rig ends, beside 0 (passed) and 1 (failed); the last by Ctrl-C.
+USAGE, NOT_READY, REFUSED, NOTHING_RAN, INTERRUPTED = 2, 3, 4, 5, 130
 KEY = pytest.StashKey["RigSession"]()
 _FIGURES = pytest.StashKey[Recorder]()
+#: Where the kernel's files are, for tests of what is plugged in where.
+SYSTEM_ROOT = "HORUS_HIL_SYSTEM"
+#: By how much limits of time are longer on a rig, unless ``--hil-scale`` says.
+SCALES = {"virtual": 20.0}
+#: Fixtures that need the rig to be there.
+_NEED_IT = {"rig", "device", "wire"}
+#: Begins the reason of a test that was skipped for a hazard.
+_HAZARD = "hazard not allowed: "
 
 
 class RigSession:
     """The rig of a run and what the command line says about it; a pytest plugin."""
 
-    def __init__(self, config: pytest.Config, rig: RigFile) -> None:
+    def __init__(self, config: pytest.Config, chosen: Choice) -> None:
         self.config = config
-        self.file = rig
-        self.faults: list[FaultRecord] = []
-        self._told = 0
-        self._began = time.monotonic()
-        self.scale: float = config.getoption("hil_scale") or (20 if rig.kind == "virtual" else 1)
+        self.file: RigFile = chosen.rig
+        self.how = chosen.how
+        self.journal = Journal()
+        self.workshop: Workshop | None = None
+        #: What puts the report together; None in a process of pytest-xdist.
+        self.collector: collect.Collector | None = None
+        self.soak: float | None = config.getoption("hil_soak")
+        self.person = bool(config.getoption("hil_person"))
+        self.scale: float = config.getoption("hil_scale") or SCALES.get(chosen.rig.kind, 1.0)
         self.devices = self._chosen(config.getoption("rig_device"))
+        self.allow: frozenset[str] = frozenset()
+        self._strict = bool(config.getoption("hil_strict"))
+        self._readiness: ready.Readiness | None = None
+        self._told = 0  # so many faults of the journal are in the report
 
     def _chosen(self, names: list[str]) -> dict[str, RigDevice]:
         """Return the devices to be tested; a name that is not in the rig ends the run."""
@@ -41,24 +59,84 @@ class RigSession:
         for name in names:
             if name not in devices:
                 near = did_you_mean(name, devices) or f"; it has {', '.join(devices)}"
-                stop(f"--rig-device {name}: {self.file.path} has no such device{near}", USAGE)
+                end(f"--rig-device {name}: {self.file.path} has no such device{near}", USAGE)
         return {name: device for name, device in devices.items() if not names or name in names}
 
+    @property
+    def is_live(self) -> bool:
+        """Return whether what is tested is really plugged in."""
+        return self.how == LIVE
+
+    # which tests, and in which order ------------------------------------------------------------
+
+    def pytest_report_header(self) -> list[str]:
+        """Say which rig it is, and what may be done on it."""
+        about = {STEPPED: "simulated, in simulated time", TWINS: "simulated, behind real wires"}
+        how = about.get(self.how, f"{self.file.kind}; nothing may move, heat or be unplugged")
+        if self.is_live and self.allow:
+            how = f"{self.file.kind}; allowed: {', '.join(sorted(self.allow))}"
+        return [f"rig: {self.file.name} ({self.file.path}): {how}"]
+
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Make a test of each device."""
+        """Make a test of each device, or of each wire of the kind that is needed."""
         if "device" in metafunc.fixturenames:
             ids = [device.id for device in self.devices.values()]
             metafunc.parametrize("device", list(self.devices.values()), ids=ids, indirect=True)
+        if "wire" in metafunc.fixturenames:
+            kinds = [mark.args[0] for mark in metafunc.definition.iter_markers("hil_needs")]
+            wires = [w for w in self.file.wires.values() if not kinds or w.kind in kinds]
+            # Without one there is a test all the same, which says what is missing.
+            values: list[Any] = wires or [" or ".join(kinds) or "wire"]
+            ids = [wire.id for wire in wires] or ["none"]
+            metafunc.parametrize("wire", values, ids=ids, indirect=True)
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Say that a run in which nothing ran has shown nothing."""
-        if session.exitstatus == pytest.ExitCode.OK and not self._passed(session):
-            session.exitstatus = NOTHING_RAN
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Put what only reads first, then what is unplugged, then what moves or heats."""
+        items.sort(key=_danger)
 
-    def _passed(self, session: pytest.Session) -> bool:
-        reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
-        return reporter is None or bool(reporter.stats.get("passed"))
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Look whether the rig is ready, when there are tests that need it."""
+        needed = any(_NEED_IT & set(getattr(item, "fixturenames", ())) for item in session.items)
+        if self.how == STEPPED or not needed or self.config.option.collectonly:
+            return
+        try:
+            self.workshop = Workshop(
+                self.file, self.devices, twins=self.how == TWINS, scale=self.scale
+            )
+        except HorusError as error:
+            self.stop(str(error), NOT_READY)
+        if self.is_live:
+            self._get_ready(self.workshop)
+
+    def _get_ready(self, workshop: Workshop) -> None:
+        wrong = workshop.restore(self.devices)
+        root = Path(os.environ.get(SYSTEM_ROOT) or ROOT)
+        found = ready.look(self.file, self.devices, root, patience=ready.PATIENCE * self.scale)
+        self._readiness = found
+        wrong += found.problems
+        if wrong:
+            self.stop("\n".join(["the rig is not ready; nothing was moved:", *wrong]), NOT_READY)
+        self.file = workshop.rig = found.rig
+        self.devices = {name: self.file.devices[name] for name in self.devices}
+        if self.collector is not None:
+            report = self.collector.report
+            report.rig.facts = machine.facts(self.file.robot.buses.values(), mock=False)
+            for device in report.devices:
+                device.identity = found.identities.get(device.name, "")
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Skip a test for what it does, before its fixtures touch anything."""
+        about = getattr(getattr(item, "callspec", None), "params", {}).get("device")
+        device = about if isinstance(about, RigDevice) else None
+        for hazard in item.iter_markers("hil_hazard"):
+            why = hazards.reason(str(hazard.args[0]), device, self.file, self.allow)
+            if why:
+                pytest.skip(f"{_HAZARD}{why}")
+        if item.get_closest_marker("hil_soak") and self.soak is None:
+            pytest.skip("it takes long: only with --hil-soak SECONDS")
+
+    # what a test found --------------------------------------------------------------------------
 
     def recorder(self, item: pytest.Item, limits: Any) -> Recorder:
         """Return what records the figures of a test."""
@@ -68,58 +146,110 @@ class RigSession:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
         """Put what a test found into its report; in quarantine its failure is expected."""
-        report = yield
+        report: pytest.TestReport = yield
         marker = item.get_closest_marker("hil_quarantine")
         if marker is not None and call.when == "call" and report.failed:
             report.outcome = "skipped"
             report.wasxfail = f"quarantine: {(*marker.args, 'no reason given')[0]}"
+        elif self._strict and report.skipped and not hasattr(report, "wasxfail"):
+            report.outcome = "failed"
+            report.longrepr = (
+                f"with --hil-strict a skip is a failure: {collect.skip_reason(report)}"
+            )
         recorder = item.stash.get(_FIGURES, None)
-        ended = call.when == "teardown"  # when all that is undone at its end was undone
-        collect.note(
-            item,
-            report,
-            recorder.figures if recorder is not None and call.when == "call" else [],
-            self._new_faults() if ended else [],
-        )
+        faults: list[results.Fault] = []
+        if call.when == "teardown":  # when all that is undone at its end was undone
+            faults, self._told = self.journal.faults[self._told :], len(self.journal.faults)
+        figures = recorder.figures if recorder is not None and call.when == "call" else []
+        collect.note(item, report, figures, faults)
         return report
 
-    def _new_faults(self) -> list[Fault]:
-        """Return the faults that were injected since the last call."""
-        new, self._told = self.faults[self._told :], len(self.faults)
-        at = round(time.monotonic() - self._began, 1)
-        return [Fault(one.device, one.kind, one.how, at, one.undone) for one in new]
+    # how it ends --------------------------------------------------------------------------------
+
+    def stop(self, text: str, status: int) -> NoReturn:
+        """End the run with a text and an exit status, having reported it."""
+        if self.collector is not None:
+            self.collector.reason = text
+        end(text, status)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Give the rig back, and decide how the run ended."""
+        try:
+            if self.workshop is not None:
+                self.workshop.close()
+        finally:
+            if self._readiness is not None:
+                self._readiness.release()
+        if self.collector is not None and not self.config.option.collectonly:
+            session.exitstatus = self._status(int(session.exitstatus), self.collector)
+
+    def _status(self, status: int, collector: collect.Collector) -> int:
+        """Return what pytest's own exit status is on a rig."""
+        if collector.reason:
+            return status
+        if status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            interrupted = status == pytest.ExitCode.INTERRUPTED
+            return INTERRUPTED if interrupted else int(pytest.ExitCode.TESTS_FAILED)
+        checks = collector.report.checks
+        if any(check.status != "skipped" for check in checks):
+            return 0
+        hazardous = [check for check in checks if check.reason.startswith(_HAZARD)]
+        return REFUSED if checks and len(hazardous) == len(checks) else NOTHING_RAN
+
+
+def _danger(item: pytest.Item) -> int:
+    """Return what a test does: 0 reads, 1 unplugs, 2 moves, heats or writes for good."""
+    kinds = {str(mark.args[0]) for mark in item.iter_markers("hil_hazard")}
+    if kinds - {"unplug"}:
+        return 2
+    return 1 if kinds or "fault" in getattr(item, "fixturenames", ()) else 0
 
 
 def begin(config: pytest.Config, named: str) -> None:
     """Read the rig and let it take part in the run; what is wrong with it ends the run."""
     try:
-        rig = choice.find(named)
+        chosen = choice.find(named)
     except ConfigError as error:
-        stop(f"the rig cannot be used:\n{error}", USAGE)
-    made = config.stash[KEY] = RigSession(config, rig)
+        end(f"the rig cannot be used:\n{error}", USAGE)
+    made = config.stash[KEY] = RigSession(config, chosen)
+    is_worker = hasattr(config, "workerinput")  # of pytest-xdist, which sends what it finds
+    if not is_worker:
+        made.collector = _collector(config, made)
+        config.pluginmanager.register(made.collector, "horus_rig_report")
+    if made.how != STEPPED and (is_worker or getattr(config.option, "numprocesses", None)):
+        end("a bench has one of everything: run without -n (pytest-xdist)", USAGE)
+    try:
+        made.allow = hazards.allowed(made.file, config.getoption("allow"))
+    except hazards.UnknownHazardError as error:
+        end(str(error), USAGE)
+    except hazards.HazardRefusedError as error:
+        if made.collector is not None:
+            made.collector.end("hazard refused", str(error))
+        end(str(error), REFUSED)
+    if made.collector is not None and made.is_live:
+        made.collector.report.rig.allow = sorted(made.allow)
+    pytest.register_assert_rewrite("horus_hil.checks")
     config.pluginmanager.register(made, "horus_rig")
     config.pluginmanager.register(rig_fixtures, "horus_rig_fixtures")
-    if not hasattr(config, "workerinput"):  # of pytest-xdist, which sends what it finds
-        config.pluginmanager.register(_collector(config, made), "horus_rig_report")
 
 
 def _collector(config: pytest.Config, made: RigSession) -> collect.Collector:
     """Return what puts the report of the run together."""
-    mock = made.file.kind == "mock"
     named = config.getoption("hil_baseline")
     try:
         baseline = None if named is None else results.read(Path(named))
     except results.ReportError as error:
-        stop(f"--hil-baseline: {error}", USAGE)
+        end(f"--hil-baseline: {error}", USAGE)
     folder = config.getoption("hil_report")
-    robot = made.file.robot
+    file, mock = made.file, not made.is_live
     return collect.Collector(
         results.Rig(
-            made.file.name,
-            cast("results.Kind", made.file.kind),
-            str(made.file.path),
-            sorted(made.file.allow),
-            machine.facts(robot.buses.values(), mock=mock),
+            file.name,
+            cast("results.Kind", file.kind),
+            str(file.path),
+            [],
+            machine.facts([] if mock else file.robot.buses.values(), mock=mock),
         ),
         machine.devices([device.entry for device in made.devices.values()], mock=mock),
         CHECKS,
@@ -128,6 +258,6 @@ def _collector(config: pytest.Config, made: RigSession) -> collect.Collector:
     )
 
 
-def stop(text: str, status: int) -> Any:
+def end(text: str, status: int) -> NoReturn:
     """End the run with a text and an exit status."""
     raise pytest.exit.Exception(text, returncode=status)

@@ -14,20 +14,30 @@ import pytest
 from horus.bus import Subscriber
 from horus.hardware.config import DeviceEntry
 from horus.hardware.node import DriverNode
+from horus.testing.report.results import Fault
 
 if TYPE_CHECKING:
     from horus.testing.rig.file import RigDevice
 
 
 @dataclass
-class FaultRecord:
-    """A fault that was injected, for the report."""
+class Journal:
+    """The faults that were injected in a run, for its report."""
 
-    device: str
-    kind: str
-    how: str
-    at: str
-    undone: bool = False
+    faults: list[Fault] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+    def did(self, device: str, kind: str, how: str, value: float | None = None) -> None:
+        """Note a fault."""
+        words = kind if value is None else f"{kind} {value:g}"
+        at = round(time.monotonic() - self.began, 3)
+        self.faults.append(Fault(device, words, how, at, undone=False))
+
+    def undone(self, device: str, kind: str = "") -> None:
+        """Note that a device's faults of a kind, by default all, are no more."""
+        for fault in self.faults:
+            if fault.device == device and kind in ("", fault.kind.partition(" ")[0]):
+                fault.undone = True
 
 
 @dataclass
@@ -38,7 +48,7 @@ class Faults:
     """
 
     device: str
-    records: list[FaultRecord] = field(default_factory=list)
+    journal: Journal
 
     def cannot(self, what: str, cure: str) -> NoReturn:
         """Skip the test: the rig has no means for this fault."""

@@ -1,0 +1,202 @@
+"""A device on real buses, or on wires that cross processes: everything is on the wall clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from horus.bus import Publisher, Subscriber
+from horus.hardware import lastwords, topics
+from horus.hardware.actuator import ActuatorNode
+from horus.hardware.worker import Buses, driver_node
+from horus.node.caller import CallRefusedError, call
+from horus.scheduler import Scheduler
+from horus.testing.bench import order
+from horus.testing.rig.faults import Breaker
+from horus.testing.rig.file import RigDevice, RigFile
+from horus.testing.rig.keeper import Keeper
+from horus.testing.rig.onefile import write_robot
+from horus.testing.rig.twin_faults import TwinFaults
+from horus.testing.rig.under_test import DeviceUnderTest, Faults, Journal
+
+#: What a device of a bench is commanded, unless its ``facts:`` say ``good``: little.
+LITTLE = 0.2
+
+
+class BenchFaults(Faults):
+    """Faults of a device on a bench: those for which its file gives means."""
+
+    def __init__(self, device: str, journal: Journal, breakers: Mapping[str, Breaker]) -> None:
+        super().__init__(device, journal)
+        self._breakers = breakers
+        self._cut = False
+
+    def unplug(self) -> None:
+        """Take the device away from its bus by the means that the rig's file gives."""
+        breaker = self._breakers.get("unplug")
+        if breaker is None:
+            super().unplug()
+        assert breaker is not None
+        self.journal.did(self.device, "unplug", type(breaker).__name__)
+        self._cut = True  # before it is: whatever goes wrong, it is put back
+        breaker.cut()
+
+    def plug(self) -> None:
+        """Put it back."""
+        if self._cut:
+            self._breakers["unplug"].restore()
+            self._cut = False
+            self.journal.undone(self.device, "unplug")
+
+    def clear(self) -> None:
+        """Undo all faults."""
+        self.plug()
+
+
+class LiveDevice(DeviceUnderTest):
+    """A device with its node in this process; ``twins`` are in processes of their own."""
+
+    def __init__(
+        self,
+        rig: RigFile,
+        device: RigDevice,
+        journal: Journal,
+        folder: Path,
+        breakers: Mapping[str, Breaker],
+        *,
+        twins: bool = False,
+    ) -> None:
+        super().__init__(device)
+        self.kind = rig.kind
+        self.run_args = ("--mock",) if twins else ()
+        self._rig = rig
+        self._folder = folder
+        self._twins = twins
+        self.fault: Faults = BenchFaults(self.name, journal, breakers)
+        if twins:
+            self.fault = TwinFaults(self.name, journal, self._break)
+        driver = self.entry.driver
+        self.data = Subscriber(topics.data_topic(self.name, driver), depth=1000)
+        self.status = Subscriber(topics.status_topic(self.name), depth=1000)
+        self._senders: dict[str, Publisher] = {}
+        self._entry = device.entry
+        self._keeper: Keeper | None = None
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Begin with a new node."""
+        root = self._rig.root_of(self.entry.bus)
+        self._buses = Buses(self._rig.robot.tree(root), mock=self._twins)
+        self.node = driver_node(
+            self._entry,
+            self._buses.handles[self.entry.bus],
+            mock=self._twins,
+            address=self._buses.addresses[self.entry.bus],
+        )
+        self._scheduler = Scheduler()
+        self._scheduler.add(self.node)
+        self._tick: Callable[[], None] = self._scheduler.tick_once
+        if isinstance(self.node, ActuatorNode):
+            self._keeper = Keeper(self._scheduler.tick_once, 1.0 / self.rate)
+            self._tick = self._keeper.tick
+            self._keeper.start()
+
+    def retune(self, **options: Any) -> None:
+        """Close it and begin again with other options of the driver."""
+        self.close()
+        config = replace(self._entry.config, **options)
+        self._entry = replace(self._entry, config=config)
+        self.reopen()
+
+    def close(self) -> None:
+        """Stop the node, which makes the device safe, and leave the bus."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.stop()
+        try:
+            self._scheduler.stop()
+        finally:
+            self._buses.close()
+        if self.name in lastwords.pending():
+            raise NotSafeError(f"{self.name} could not be told to stop: {self.node.text}")
+
+    def end(self) -> None:
+        """Close all that the device holds."""
+        try:
+            self.fault.clear()
+        finally:
+            try:
+                self.close()
+            finally:
+                for end in (self.data, self.status, *self._senders.values()):
+                    end.close()
+                self.node.close_topics()
+
+    def order(self, value: float) -> Any:
+        """Return a command of the driver's type: a velocity (rad/s), or an angle (rad)."""
+        return order(self.entry, value)
+
+    @property
+    def good(self) -> Any:
+        """Return a command that the device follows: ``facts: {good: 0.5}``, else a small one."""
+        return self.order(float(self.facts.get("good", LITTLE)))
+
+    def command(self, command: Any, age: float = 0.0, sender: str = "one") -> None:
+        """Send a command stamped ``age`` seconds ago, from one of several senders."""
+        if sender not in self._senders:
+            self._senders[sender] = Publisher(topics.command_topic(self.name))
+        self._senders[sender].send(command, stamp_ns=self.clock() - int(age * 1e9))
+
+    def clock(self) -> int:
+        """Return the monotonic time in ns."""
+        return time.monotonic_ns()
+
+    def run(self, seconds: float, command: Any = None) -> None:
+        """Let time pass, ticking the node at its rate."""
+        period = 1.0 / self.rate
+        at = time.monotonic()
+        end = at + seconds
+        while True:
+            if command is not None:
+                self.command(command)
+            self._tick()
+            now = time.monotonic()
+            at = max(at + period, now - period)  # late by more is not made up for
+            if at >= end - 1e-6:
+                time.sleep(max(0.0, end - now))
+                return
+            time.sleep(max(0.0, at - now))
+
+    def truth(self) -> dict[str, Any] | None:
+        """Return the true state of the twin; None on a bench."""
+        if not self._twins:
+            return None
+        found: dict[str, Any] = call(topics.truth_topic(self.name), "truth")
+        return found
+
+    def stimulate(self, name: str, *values: object) -> None:
+        """Set what the twin senses; a test on a bench is skipped."""
+        if not self._twins:
+            pytest.skip(f"{self.name}: this rig has no means to set {name}")
+        try:
+            call(topics.truth_topic(self.name), "set", name, list(values))
+        except CallRefusedError as error:
+            pytest.skip(f"{self.name}: {error}")
+
+    def _break(self, kind: str, value: float | None) -> None:
+        arguments = () if value is None else (value,)
+        call(topics.truth_topic(self.name), "fault", kind, *arguments)
+
+    @property
+    def config_file(self) -> Path:
+        """Return a horus.yaml with this device alone, on this rig's bus."""
+        return write_robot(self._rig.robot, [self._entry], self._folder)
+
+
+class NotSafeError(RuntimeError):
+    """A device could not be told to stop."""
