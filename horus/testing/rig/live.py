@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,7 +13,8 @@ import pytest
 
 from horus.bus import Publisher, Subscriber
 from horus.hardware import lastwords, topics
-from horus.hardware.actuator import ActuatorNode
+from horus.hardware.claims import Claims
+from horus.hardware.config import DeviceEntry
 from horus.hardware.worker import Buses, driver_node
 from horus.node.caller import CallRefusedError, call
 from horus.scheduler import Scheduler
@@ -22,7 +24,7 @@ from horus.testing.rig.file import RigDevice, RigFile
 from horus.testing.rig.keeper import Keeper
 from horus.testing.rig.onefile import write_robot
 from horus.testing.rig.twin_faults import TwinFaults
-from horus.testing.rig.under_test import DeviceUnderTest, Faults, Journal
+from horus.testing.rig.under_test import DeviceUnderTest, Faults, Journal, Neighbour
 
 #: What a device of a bench is commanded, unless its ``facts:`` say ``good``: little.
 LITTLE = 0.2
@@ -77,9 +79,13 @@ class LiveDevice(DeviceUnderTest):
         self._rig = rig
         self._folder = folder
         self._twins = twins
+        self._journal = journal
+        #: A second device on the bus that is at work too, and topics to close for it.
+        self._beside: DeviceEntry | None = None
+        self._more: list[Publisher | Subscriber] = []
         self.fault: Faults = BenchFaults(self.name, journal, breakers)
         if twins:
-            self.fault = TwinFaults(self.name, journal, self._break)
+            self.fault = self._twin_faults(self.name)
         driver = self.entry.driver
         self.data = Subscriber(topics.data_topic(self.name, driver), depth=1000)
         self.status = Subscriber(topics.status_topic(self.name), depth=1000)
@@ -92,16 +98,25 @@ class LiveDevice(DeviceUnderTest):
         """Begin with a new node."""
         root = self._rig.root_of(self.entry.bus)
         self._buses = Buses(self._rig.robot.tree(root), mock=self._twins)
-        self.node = driver_node(
-            self._entry,
-            self._buses.handles[self.entry.bus],
-            mock=self._twins,
-            address=self._buses.addresses[self.entry.bus],
-        )
+        if self._twins:  # claimed as real ones are
+            for name, handle in self._buses.handles.items():
+                whole = self._rig.robot.buses[name].backend.kind == "serial"
+                handle.claims = Claims(f"{os.environ['HORUS_SESSION_ID']} {name}", whole=whole)
+        self._nodes = [
+            driver_node(
+                entry,
+                self._buses.handles[entry.bus],
+                mock=self._twins,
+                address=self._buses.addresses[entry.bus],
+            )
+            for entry in (self._entry, self._beside)
+            if entry is not None
+        ]
+        self.node = self._nodes[0]
         self._scheduler = Scheduler()
-        self._scheduler.add(self.node)
+        self._scheduler.add(self._nodes)
         self._tick: Callable[[], None] = self._scheduler.tick_once
-        if isinstance(self.node, ActuatorNode):
+        if any(node.is_actuator for node in self._nodes):
             self._keeper = Keeper(self._scheduler.tick_once, 1.0 / self.rate)
             self._tick = self._keeper.tick
             self._keeper.start()
@@ -122,8 +137,11 @@ class LiveDevice(DeviceUnderTest):
             self._scheduler.stop()
         finally:
             self._buses.close()
-        if self.name in lastwords.pending():
-            raise NotSafeError(f"{self.name} could not be told to stop: {self.node.text}")
+            for node in self._nodes:
+                node.close_topics()
+        for node in self._nodes:
+            if node.name in lastwords.pending():
+                raise NotSafeError(f"{node.name} could not be told to stop: {node.text}")
 
     def end(self) -> None:
         """Close all that the device holds."""
@@ -133,9 +151,34 @@ class LiveDevice(DeviceUnderTest):
             try:
                 self.close()
             finally:
-                for end in (self.data, self.status, *self._senders.values()):
+                for end in (self.data, self.status, *self._senders.values(), *self._more):
                     end.close()
-                self.node.close_topics()
+
+    def neighbour(self) -> Neighbour:
+        """Begin again with another device of the rig that is on the same bus."""
+        root = self._rig.root_of(self.entry.bus)
+        others = [d for d in self._rig.robot.devices_below(root) if d.name != self.name]
+        if not others:
+            return super().neighbour()
+        entry = min(others, key=lambda other: other.use != self.use)
+        self.close()
+        self._beside = entry
+        self.reopen()
+        node = self._nodes[1]
+        data = Subscriber(topics.data_topic(entry.name, entry.driver), depth=1000)
+        sender = Publisher(topics.command_topic(entry.name)) if node.is_actuator else None
+        self._more += [data, *filter(None, [sender])]
+        fault: Faults = BenchFaults(entry.name, self._journal, {})
+        if self._twins:
+            fault = self._twin_faults(entry.name)
+        return Neighbour(
+            entry.name,
+            node,
+            data,
+            fault,
+            lambda command: _send(sender, command),
+            lambda: self._truth(entry.name),
+        )
 
     def order(self, value: float) -> Any:
         """Return a command of the driver's type: a velocity (rad/s), or an angle (rad)."""
@@ -174,9 +217,12 @@ class LiveDevice(DeviceUnderTest):
 
     def truth(self) -> dict[str, Any] | None:
         """Return the true state of the twin; None on a bench."""
+        return self._truth(self.name)
+
+    def _truth(self, name: str) -> dict[str, Any] | None:
         if not self._twins:
             return None
-        found: dict[str, Any] = call(topics.truth_topic(self.name), "truth")
+        found: dict[str, Any] = call(topics.truth_topic(name), "truth")
         return found
 
     def stimulate(self, name: str, *values: object) -> None:
@@ -188,14 +234,22 @@ class LiveDevice(DeviceUnderTest):
         except CallRefusedError as error:
             pytest.skip(f"{self.name}: {error}")
 
-    def _break(self, kind: str, value: float | None) -> None:
-        arguments = () if value is None else (value,)
-        call(topics.truth_topic(self.name), "fault", kind, *arguments)
+    def _twin_faults(self, name: str) -> TwinFaults:
+        def send(kind: str, value: float | None) -> None:
+            arguments = () if value is None else (value,)
+            call(topics.truth_topic(name), "fault", kind, *arguments)
+
+        return TwinFaults(name, self._journal, send)
 
     @property
     def config_file(self) -> Path:
         """Return a horus.yaml with this device alone, on this rig's bus."""
         return write_robot(self._rig.robot, [self._entry], self._folder)
+
+
+def _send(sender: Publisher | None, command: Any) -> None:
+    if sender is not None:
+        sender.send(command)
 
 
 class NotSafeError(RuntimeError):
