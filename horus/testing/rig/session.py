@@ -248,7 +248,7 @@ def _collector(config: pytest.Config, made: RigSession) -> collect.Collector:
             file.name,
             cast("results.Kind", file.kind),
             str(file.path),
-            [],
+            sorted(file.allow),
             machine.facts([] if mock else file.robot.buses.values(), mock=mock),
         ),
         machine.devices([device.entry for device in made.devices.values()], mock=mock),
