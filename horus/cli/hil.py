@@ -5,6 +5,13 @@ from __future__ import annotations
 from horus.cli.main import Command
 
 ACTIONS = {
+    "list": Command(
+        "horus.cli.hil_list", "list what is plugged in, for a rig's file", "horus hil list --yaml"
+    ),
+    "check": Command(
+        "horus.cli.hil_check", "see whether a rig is ready; move nothing", "horus hil check pi"
+    ),
+    "run": Command("horus.cli.hil_run", "run the checks on a rig", "horus hil run mock -k imu"),
     "report": Command("horus.cli.hil_report", "show what a run found", "horus hil report results"),
     "virtual": Command(
         "horus.cli.hil_virtual",

@@ -1,7 +1,8 @@
 """The `horus` command: finds the subcommand and turns every expected error into one message.
 
 A subcommand is a module with ``configure(parser)``, which adds its arguments, and ``main(args)``,
-which returns the exit status. For one with ``TAKES_REST`` what follows ``--`` is ``args.rest``.
+which returns the exit status. For one with ``TAKES_REST`` what follows ``--`` is ``args.rest``,
+for one with ``FIRST_ALONE`` all that follows its first argument.
 Only the module of the subcommand that is used gets imported.
 """
 
@@ -204,7 +205,9 @@ def _run(name: str, arguments: list[str], command: Any, example: str) -> int:
     )
     command.configure(parser)
     rest: list[str] = []
-    if getattr(command, "TAKES_REST", False) and "--" in arguments:
+    if getattr(command, "FIRST_ALONE", False) and not {"-h", "--help"} & set(arguments[:1]):
+        arguments, rest = arguments[:1], [word for word in arguments[1:] if word != "--debug"]
+    elif getattr(command, "TAKES_REST", False) and "--" in arguments:
         cut = arguments.index("--")
         arguments, rest = arguments[:cut], arguments[cut + 1 :]
     parser.set_defaults(rest=rest)

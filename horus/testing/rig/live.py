@@ -180,9 +180,16 @@ class LiveDevice(DeviceUnderTest):
             lambda: self._truth(entry.name),
         )
 
+    @property
+    def joints(self) -> int:
+        """Return the number of joints of a device that has several; its twin knows it."""
+        driver = self.entry.driver
+        twin = None if driver.twin is None else driver.twin(self.entry.config)
+        return int(getattr(twin, "joints", 0)) or super().joints
+
     def order(self, value: float) -> Any:
         """Return a command of the driver's type: a velocity (rad/s), or an angle (rad)."""
-        return order(self.entry, value)
+        return order(self.entry, value, self.joints)
 
     @property
     def good(self) -> Any:

@@ -38,6 +38,12 @@ _FAMILY_KEYS = {
     "can": ("path", "driver", "usb", "serial", "interface", "port"),
     "serial": ("path", "driver", "usb", "serial", "interface"),
 }
+#: What finds a bus again, the best first: what goes with the device before where it is plugged in.
+_BEST: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "i2c": (("usb", "serial"), ("path",), ("adapter",), ("path", "adapter")),
+    "can": (("usb", "serial"), ("usb", "serial", "port"), ("path",), ("path", "port")),
+    "serial": (("usb", "serial"), ("usb", "serial", "interface"), ("path",)),
+}
 _WORDS = {"i2c": "I2C adapter", "can": "CAN interface", "serial": "serial port"}
 #: So many candidates are shown.
 _SHOWN = 4
@@ -102,6 +108,22 @@ def find(use: str, wanted: Mapping[str, str], root: Path = ROOT) -> Candidate:
         f"{candidate.resource}: {_difference(candidate, wanted)}" for candidate in near
     )
     raise MatchError(f"{text}, or correct match: (nearest: {tell})")
+
+
+def marks(use: str, candidate: Candidate, root: Path = ROOT) -> dict[str, str] | None:
+    """Return the fewest marks by which a bus that is plugged in is found; None if there are none.
+
+    A serial number is better than a place, for it goes with the device.
+    """
+    family = FAMILIES[use][0]
+    for keys in _BEST[family]:
+        wanted = {key: candidate.about[key] for key in keys if key in candidate.about}
+        if len(wanted) < len(keys):
+            continue
+        here = [one for one in _LIST[family](root) if not one.differs(wanted)]
+        if [one.resource for one in here] == [candidate.resource]:
+            return wanted
+    return None
 
 
 def _difference(candidate: Candidate, wanted: Mapping[str, str]) -> str:

@@ -151,7 +151,7 @@ class RigSession:
         if marker is not None and call.when == "call" and report.failed:
             report.outcome = "skipped"
             report.wasxfail = f"quarantine: {(*marker.args, 'no reason given')[0]}"
-        elif self._strict and report.skipped and not hasattr(report, "wasxfail"):
+        elif self._strict and report.skipped and _might_have_run(report):
             report.outcome = "failed"
             report.longrepr = (
                 f"with --hil-strict a skip is a failure: {collect.skip_reason(report)}"
@@ -196,6 +196,12 @@ class RigSession:
             return 0
         hazardous = [check for check in checks if check.reason.startswith(_HAZARD)]
         return REFUSED if checks and len(hazardous) == len(checks) else NOTHING_RAN
+
+
+def _might_have_run(report: pytest.TestReport) -> bool:
+    """Return whether a test was skipped for what the rig lacks, not since it does not apply."""
+    applies = not collect.skip_reason(report).startswith(results.NOT_APPLICABLE)
+    return applies and not hasattr(report, "wasxfail")
 
 
 def _danger(item: pytest.Item) -> int:
