@@ -12,8 +12,8 @@ import pytest
 from horus.bus import Subscriber
 from horus.hardware import topics
 from horus.hardware.node import DriverNode
-from horus.testing import hil
 from horus.hardware.steering import set_fault
+from horus.testing import hil
 from horus.testing.bench import Bench, HandClock, next_station
 from horus.testing.rig import strangers
 from horus.testing.rig.file import RigDevice, RigFile
