@@ -23,7 +23,7 @@ from horus.errors import CorruptTopicError, MessageTypeError, TypeMismatchError
 from horus.message import EMPTY, AnyArray, Float32Array, Str, VarArray, message, spec_of
 from horus.message.schema import Schema, schema_of
 from horus.msgs import CompressedImage, DepthImage, Image, Imu, PointCloud
-from tests.unit.test_bus_frames import pins
+from tests.unit.test_bus_frames import pins, used
 
 PIXELS = np.arange(120 * 160 * 3, dtype="<u4").astype("u1").reshape(120, 160, 3)
 JPEG = b"\xff\xd8\xff\xe0 and so on"
@@ -203,6 +203,56 @@ def test_a_message_is_lent_and_sent_without_a_copy():
         assert got == Image(np.full((4, 6, 3), 9, "u1"), "rgb8", "eye", stamp=4.0)
         with pytest.raises(ValueError, match="read-only"):
             image.data[:] = 0
+
+
+def test_an_array_that_was_lent_is_not_copied_into_another_place(shm: Path):
+    with Topic("image", Image) as topic:
+        topic.send(Image(PIXELS, "rgb8"))
+        got = topic.recv()
+        with topic.loan(Image, PIXELS.shape, encoding="rgb8") as image:
+            image.data[:] = 1
+        assert topic.recv().data.max() == 1
+        assert used(shm) == 2
+        with topic.loan(Image, PIXELS.shape, encoding="rgb8") as image:
+            image.data[:] = 2
+            with pytest.raises(ValueError, match="read-only"):
+                got.data[:] = 0
+            topic.send(got)  # what was received may be sent again, and is copied
+        assert np.array_equal(topic.recv(), PIXELS)
+        assert topic.recv().data.max() == 2
+
+
+def test_messages_of_several_classes_with_arrays_come_out_as_what_they_are(shm: Path):
+    sent = [
+        Image(PIXELS, "rgb8", frame="é" * 5),
+        DepthImage(np.ones((3, 4), "f4"), frame="eye"),
+        Image(PIXELS[:, :, 0].copy(), "mono8", stamp=3.5, mock=True),
+        PointCloud(np.arange(30, dtype="f4").reshape(10, 3)),
+        Spectrum("x", np.arange(3), [1.0]),
+        Image(PIXELS, "bgr8"),
+    ]
+    with Topic("any", depth=20) as topic:
+        for _ in range(2):
+            for one in sent:
+                assert topic.send(one)
+            for one in sent:
+                got = topic.recv()
+                assert type(got) is type(one)
+                assert got == one or isinstance(one, Spectrum)
+                del got
+        assert pins(shm, "any") == 0
+        wrong = Image(PIXELS, "rgb8")
+        wrong.encoding = "rgb8" * 9
+        with pytest.raises(MessageTypeError, match=r"Image\.encoding"):
+            topic.send(wrong)
+        wrong = Image(PIXELS, "rgb8")
+        wrong.data = np.array(["text"] * 2000)
+        with pytest.raises(MessageTypeError, match=r"Image\.data"):
+            topic.send(wrong)
+        del wrong.data
+        with pytest.raises(MessageTypeError, match=r"Image\.data"):
+            topic.send(wrong)
+        assert topic.recv() is None
 
 
 def test_the_dtype_of_a_loan_is_that_of_the_encoding():

@@ -181,6 +181,12 @@ static Form *form_of_array(Forms *kept, const Array *array) {
     return keep_form(kept, form);
 }
 
+/* Whether its elements are numbers, as those of declared messages are. */
+static bool is_numeric(const Form *form) {
+    char kind = PyBytes_AS_STRING(form->head)[8 + 8 * form->nd + 1];
+    return kind && strchr("biufc", kind);
+}
+
 /* Return an array on memory that `base`, whose reference is used up, keeps; numpy_known must be true. */
 static PyObject *array_on(const Form *form, char *data, PyObject *base, bool writeable) {
     Py_INCREF(form->dtype);

@@ -49,6 +49,23 @@ static int text_attribute(PyObject *object, const char *name, char *text, size_t
     return utf8 ? 0 : -1;
 }
 
+/* Return where an instance of a class has the member of this name; 0: nowhere, without an error. */
+static Py_ssize_t place_of(PyTypeObject *cls, PyObject *name) {
+    PyObject *member = PyObject_GetAttr((PyObject *)cls, name);
+    Py_ssize_t place = 0;
+    if (!member) {
+        PyErr_Clear();
+        return 0;
+    }
+    if (Py_TYPE(member) == &PyMemberDescr_Type) {
+        PyMemberDef *definition = ((PyMemberDescrObject *)member)->d_member;
+        if (definition->type == T_OBJECT_EX && PyType_IsSubtype(cls, PyDescr_TYPE(member)))
+            place = definition->offset;
+    }
+    Py_DECREF(member);
+    return place;
+}
+
 /* Read one FieldSpec; 1 when it is one that this core handles, 0 when not, -1 on error. */
 static int read_field(PyObject *item, PyTypeObject *cls, Field *field) {
     char kind[16], code[8];
@@ -74,22 +91,9 @@ static int read_field(PyObject *item, PyTypeObject *cls, Field *field) {
     PyObject *name = PyObject_GetAttrString(item, "name");
     if (!name)
         return -1;
-    PyObject *member = PyObject_GetAttr((PyObject *)cls, name);
+    field->place = place_of(cls, name);
     Py_DECREF(name);
-    if (!member) {
-        PyErr_Clear();
-        return 0;
-    }
-    int known = 0;
-    if (Py_TYPE(member) == &PyMemberDescr_Type) {
-        PyMemberDef *definition = ((PyMemberDescrObject *)member)->d_member;
-        if (definition->type == T_OBJECT_EX && PyType_IsSubtype(cls, PyDescr_TYPE(member))) {
-            field->place = definition->offset;
-            known = 1;
-        }
-    }
-    Py_DECREF(member);
-    return known;
+    return field->place != 0;
 }
 
 static Layout *new_layout(PyObject *spec) {
@@ -108,6 +112,7 @@ static Layout *new_layout(PyObject *spec) {
     if (!frame)
         goto done;
     bool framed = frame != Py_None;
+    Py_ssize_t frame_place = framed ? place_of((PyTypeObject *)cls, frame) : 0;
     Py_DECREF(frame);
     self = PyObject_New(Layout, &Layout_Type);
     if (!self)
@@ -119,7 +124,7 @@ static Layout *new_layout(PyObject *spec) {
     self->hash = hash;
     self->size = (uint32_t)size;
     self->framed = framed;
-    self->direct = ((PyTypeObject *)cls)->tp_itemsize == 0 && !framed;
+    self->direct = ((PyTypeObject *)cls)->tp_itemsize == 0;
     self->count = PyTuple_GET_SIZE(fields);
     self->fields = PyMem_Calloc((size_t)self->count + 1, sizeof(Field));
     if (!self->fields) {
@@ -141,6 +146,8 @@ static Layout *new_layout(PyObject *spec) {
         covered += bytes;
     }
     self->gaps = covered != size;
+    self->frame_place = self->direct ? frame_place : 0;
+    self->direct = self->direct && !framed;
     self->only_fields = self->direct && self->cls->tp_dictoffset == 0 && self->cls->tp_weaklistoffset == 0 &&
                         self->cls->tp_basicsize == (Py_ssize_t)(sizeof(PyObject) + (size_t)self->count * sizeof(PyObject *));
 done:

@@ -231,7 +231,7 @@ static PyObject *Loan_exit(Loan *self, PyObject *const *args, Py_ssize_t count) 
         return PyObject_CallMethod(lender->frames, "refuse_left", NULL);
     } else {
         finish_slot(lender->slots, slot);
-        PyObject *sent = send_frame(lender->writer, lender->slots, slot, self->form, stamp);
+        PyObject *sent = send_frame(lender->writer, lender->slots, slot, self->form, (Rest){.data = ""}, stamp);
         if (!sent)
             return NULL;
         Py_DECREF(sent);

@@ -207,6 +207,7 @@ static int refresh(Reader *self) {
     if (generation == self->generation)
         return 0;
     if (self->trouble) {
+        self->generation++; /* as it was before `postpone` */
         PyErr_SetObject((PyObject *)Py_TYPE(self->trouble), self->trouble);
         Py_CLEAR(self->trouble);
         return -1;
@@ -371,6 +372,20 @@ static PyObject *decode_slowly(PyObject *how, uint32_t kind, uint64_t hash, cons
     return result;
 }
 
+/* Note the class of declared messages that Python has decoded; the next ones are decoded here. */
+static PyObject *note_layout(Reader *self, PyObject *message) {
+    if (message && message != Py_NotImplemented && !self->declared) {
+        Layout *seen = layout_of(Py_TYPE(message));
+        if (seen) {
+            Py_INCREF(seen);
+            Py_XSETREF(self->last, (PyObject *)seen);
+        } else {
+            PyErr_Clear();
+        }
+    }
+    return message;
+}
+
 static PyObject *decode_struct(Reader *self, uint64_t hash, const char *data, uint32_t length) {
     Layout *layout = (Layout *)(self->declared ? self->declared : self->last);
     if (layout && layout->hash == hash && layout->direct && layout->size == length) {
@@ -383,34 +398,40 @@ static PyObject *decode_struct(Reader *self, uint64_t hash, const char *data, ui
         }
         PyErr_Clear(); /* the slow way finds the same fault and has words for it */
     }
-    PyObject *message = decode_slowly(self->decode, KIND_STRUCT, hash, data, length);
-    if (message && !self->declared) {
-        Layout *seen = layout_of(Py_TYPE(message));
-        if (seen) {
-            Py_INCREF(seen);
-            Py_XSETREF(self->last, (PyObject *)seen);
-        } else {
-            PyErr_Clear();
-        }
-    }
-    return message;
+    return note_layout(self, decode_slowly(self->decode, KIND_STRUCT, hash, data, length));
 }
 
-/* Look at the frame of a plain array; NULL with or without an error: Python does it, or finds the words. */
-static PyObject *decode_frame(Reader *self, const char *data, uint32_t length) {
+/* Look at a frame, and make the message that it belongs to, if it does; NULL with or without an error: Python does it, or finds
+ * the words. */
+static PyObject *decode_frame(Reader *self, uint64_t hash, const char *data, uint32_t length) {
     Ref ref;
+    Layout *layout = hash ? (Layout *)(self->declared ? self->declared : self->last) : NULL;
     if (!self->looks || self->looks->reader < 0 || length < REF_SIZE)
         return NULL;
     memcpy(&ref, data, REF_SIZE);
-    if (ref.rest || length - REF_SIZE != ref.head)
+    if ((uint64_t)ref.head + ref.rest != length - REF_SIZE)
+        return NULL;
+    if (hash ? !layout || layout->hash != hash || !layout->frame_place || layout->size != ref.rest : ref.rest != 0)
         return NULL;
     Mapped *pool = find_pool(self->looks, ref.publisher, ref.part);
     if (!pool || ref.slot >= pool->slots || ref.length > pool->capacity)
         return NULL;
     Py_INCREF(pool); /* Python code may run */
-    PyObject *array = look(self->looks, pool, &ref, data + REF_SIZE);
+    Py_XINCREF(layout);
+    PyObject *message = look(self->looks, pool, &ref, data + REF_SIZE);
     Py_DECREF(pool);
-    return array || PyErr_Occurred() ? array : Py_NewRef(Py_NotImplemented);
+    if (!message && !PyErr_Occurred()) {
+        message = Py_NewRef(Py_NotImplemented);
+    } else if (message && layout) {
+        PyObject *array = message;
+        message = unpack_direct(layout, data + REF_SIZE + ref.head, NULL);
+        if (message)
+            *(PyObject **)((char *)message + layout->frame_place) = array;
+        else
+            Py_DECREF(array);
+    }
+    Py_XDECREF(layout);
+    return message;
 }
 
 /* Make the array of a small message; NULL, without an error: Python does it, or finds the words. */
@@ -437,8 +458,8 @@ static PyObject *decode_message(Reader *self, uint32_t kind, uint64_t hash, cons
     PyObject *message = NULL;
     if (kind == KIND_MSGPACK)
         message = plain_decode(copy, length);
-    else if (kind == KIND_FRAME && !hash)
-        message = decode_frame(self, copy, length);
+    else if (kind == KIND_FRAME)
+        message = decode_frame(self, hash, copy, length);
     else if (kind == KIND_ARRAY)
         message = decode_array(self, copy, length);
     if (!message && PyErr_Occurred()) {
@@ -446,7 +467,10 @@ static PyObject *decode_message(Reader *self, uint32_t kind, uint64_t hash, cons
             return NULL;
         PyErr_Clear();
     }
-    return message ? message : decode_slowly(self->decode, kind, hash, copy, length);
+    if (message)
+        return message;
+    message = decode_slowly(self->decode, kind, hash, copy, length);
+    return kind == KIND_FRAME && hash ? note_layout(self, message) : message;
 }
 
 /* Copy message `number` out, make sure that it is whole, move the cursors by `advance`, decode it. */

@@ -113,7 +113,8 @@ typedef struct {
     uint64_t hash;
     uint32_t size;
     bool direct; /* fields are packed and unpacked here; else by the spec's own methods */
-    bool framed; /* an array that lies in a frame belongs to it: Python packs and unpacks it */
+    bool framed; /* an array that lies in a frame belongs to it */
+    Py_ssize_t frame_place; /* of that array in the instance; 0: Python packs and unpacks the message */
     bool gaps;
     bool only_fields; /* an instance holds its fields and nothing else: no dict, no weak references, no other slots */
     Py_ssize_t count;

@@ -170,6 +170,16 @@ static void finish_slot(Slots *self, Slot *slot) {
     append_sent(self, slot);
 }
 
+/* Whether something lies in one of the pools, as what was lent does. */
+static bool lies_in(const Slots *self, const char *data) {
+    for (Py_ssize_t i = 0; i < self->count; i++) {
+        const char *memory = self->pools[i]->memory.buf;
+        if (data >= memory && data < memory + self->pools[i]->memory.len)
+            return true;
+    }
+    return false;
+}
+
 static Ref ref_to(const Slots *self, const Slot *slot, uint64_t size, size_t head, size_t rest) {
     return (Ref){.publisher = self->publisher,
                  .serial = slot->serial,

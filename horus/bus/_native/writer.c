@@ -5,6 +5,7 @@
 #include "shared.h"
 
 #define DEPTH_PATIENCE 64
+#define MOST_REST 1024 /* a declared message without its array, to be sent by this core */
 #define WITHOUT_GIL (256 * 1024) /* arrays of so many bytes are copied while other threads run */
 
 typedef struct {
@@ -250,21 +251,56 @@ static inline bool fits_now(const Writer *self, uint64_t size) {
     return (int64_t)size <= self->capacity && load_half((const char *)self->control.buf + CONTROL_DEPTH) <= self->depth;
 }
 
+/* What a frame belongs to: the hash and the bytes of a declared message without its array, or nothing. */
+typedef struct {
+    uint64_t hash;
+    const char *data;
+    size_t size;
+} Rest;
+
 /* Send the message that says where an array lies. */
-static PyObject *send_frame(Writer *self, const Slots *slots, const Slot *slot, const Form *form, uint64_t stamp) {
+static PyObject *send_frame(Writer *self, const Slots *slots, const Slot *slot, const Form *form, Rest rest, uint64_t stamp) {
     size_t head = (size_t)PyBytes_GET_SIZE(form->head);
-    Ref ref = ref_to(slots, slot, form->size, head, 0);
-    if (!fits_now(self, REF_SIZE + head)) {
-        PyObject *parts[] = {PyBytes_FromStringAndSize((const char *)&ref, REF_SIZE), form->head};
-        PyObject *result = parts[0] ? send_parts(self, parts, 2, KIND_FRAME, 0, stamp) : NULL;
+    Ref ref = ref_to(slots, slot, form->size, head, rest.size);
+    if (!fits_now(self, REF_SIZE + head + rest.size)) {
+        PyObject *parts[] = {PyBytes_FromStringAndSize((const char *)&ref, REF_SIZE), form->head,
+                             PyBytes_FromStringAndSize(rest.data, (Py_ssize_t)rest.size)};
+        PyObject *result = parts[0] && parts[2] ? send_parts(self, parts, 3, KIND_FRAME, rest.hash, stamp) : NULL;
         Py_XDECREF(parts[0]);
+        Py_XDECREF(parts[2]);
         return result;
     }
     char *to = begin(self);
-    describe(to, stamp ? stamp : monotonic_ns(), 0, (uint32_t)(REF_SIZE + head), KIND_FRAME);
+    describe(to, stamp ? stamp : monotonic_ns(), rest.hash, (uint32_t)(REF_SIZE + head + rest.size), KIND_FRAME);
     copy_slot(to + SLOT_HEADER, &ref, REF_SIZE);
     copy_slot(to + SLOT_HEADER + REF_SIZE, PyBytes_AS_STRING(form->head), head);
+    copy_slot(to + SLOT_HEADER + REF_SIZE + head, rest.data, rest.size);
     return publish(self, to);
+}
+
+/* Copy an array into a slot and send it; NULL without an error: Python does it. */
+static PyObject *send_copy(Writer *self, const Array *array, Form *form, Rest rest, uint64_t stamp) {
+    Slot *slot = self->slots ? claim_slot(self->slots, form->size ? form->size : 1, false) : NULL;
+    if (!slot)
+        return NULL;
+    if (form->size < WITHOUT_GIL) {
+        memcpy(slot->data, array->data, form->size);
+        finish_slot(self->slots, slot);
+        return send_frame(self, self->slots, slot, form, rest, stamp);
+    }
+    /* Others may run meanwhile. No claimed slot goes away, and the rest is held here. */
+    Slots *slots = (Slots *)Py_NewRef(self->slots);
+    Py_INCREF(form);
+    Py_INCREF((PyObject *)array);
+    Py_BEGIN_ALLOW_THREADS
+    memcpy(slot->data, array->data, form->size);
+    Py_END_ALLOW_THREADS
+    finish_slot(slots, slot);
+    PyObject *result = send_frame(self, slots, slot, form, rest, stamp);
+    Py_DECREF((PyObject *)array);
+    Py_DECREF(form);
+    Py_DECREF(slots);
+    return result;
 }
 
 /* Send an array; NULL without an error: Python does it. */
@@ -287,30 +323,27 @@ static PyObject *send_array(Writer *self, const Array *array, uint64_t stamp) {
         copy_slot(to + head + fill, array->data, size);
         return publish(self, slot);
     }
-    Slot *slot = self->slots ? claim_slot(self->slots, size, false) : NULL;
-    if (!slot)
+    return send_copy(self, array, form, (Rest){.data = ""}, stamp);
+}
+
+/* Send a declared message with an array; NULL without an error: Python does it, as it does when the array was lent. */
+static PyObject *send_framed(Writer *self, Layout *layout, PyObject *message, uint64_t stamp) {
+    char packed[MOST_REST];
+    const Array *array = *(const Array **)((char *)message + layout->frame_place);
+    if (!array || Py_TYPE((PyObject *)array) != array_type || !(array->flags & C_ORDER) || layout->size > sizeof packed ||
+        lies_in(self->slots, array->data))
         return NULL;
-    if (size < WITHOUT_GIL) {
-        memcpy(slot->data, array->data, size);
-        finish_slot(self->slots, slot);
-        return send_frame(self, self->slots, slot, form, stamp);
-    }
-    /* Others may run meanwhile: the caller holds the array, and no claimed slot goes away. */
-    Slots *slots = (Slots *)Py_NewRef(self->slots);
-    Py_INCREF(form);
-    Py_BEGIN_ALLOW_THREADS
-    memcpy(slot->data, array->data, size);
-    Py_END_ALLOW_THREADS
-    finish_slot(slots, slot);
-    PyObject *result = send_frame(self, slots, slot, form, stamp);
-    Py_DECREF(form);
-    Py_DECREF(slots);
-    return result;
+    Form *form = form_of_array(&self->forms, array);
+    if (!form || !is_numeric(form) || !pack_direct(layout, message, packed))
+        return NULL;
+    return send_copy(self, array, form, (Rest){layout->hash, packed, layout->size}, stamp);
 }
 
 static PyObject *send_struct(Writer *self, Layout *layout, PyObject *message, uint64_t stamp) {
-    if (layout->framed)
-        return send_encoded(self, message, stamp);
+    if (layout->framed) {
+        PyObject *result = layout->frame_place && self->slots && numpy_known ? send_framed(self, layout, message, stamp) : NULL;
+        return result || PyErr_Occurred() ? result : send_encoded(self, message, stamp);
+    }
     if (layout->direct) {
         if (make_room(self, layout->size) < 0)
             return NULL;
