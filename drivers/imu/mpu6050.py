@@ -55,7 +55,9 @@ class Mpu6050Config(DriverConfig):
     rate: float = option(100.0, unit="Hz", above=0, high=1000, doc="samples a second")
     accel_range: Literal[2, 4, 8, 16] = option(2, unit="± g")
     gyro_range: Literal[250, 500, 1000, 2000] = option(250, unit="± °/s")
-    bandwidth: Literal[260, 184, 94, 44, 21, 10, 5] = option(44, unit="Hz", doc="low-pass filter")
+    bandwidth: Literal[260, 184, 94, 44, 21, 10, 5] = option(
+        44, unit="Hz", doc="low-pass filter", live="any"
+    )
 
 
 def internal_rate(bandwidth: int) -> float:
@@ -80,13 +82,19 @@ class Mpu6050(Driver[Mpu6050Config, Mpu6050Registers]):
         yield 0.1
         self.map.sleep = 0
         self.map.clock = CLOCK_PLL_X
-        self.map.low_pass = BANDWIDTHS.index(config.bandwidth)
-        ticks = int(internal_rate(config.bandwidth) / (2 * config.rate))
-        self.map.divider = min(max(ticks - 1, 0), 255)
+        self.changed("bandwidth")
         self.map.accel_range = list(ACCEL_SCALE).index(config.accel_range)
         self.map.gyro_range = list(GYRO_SCALE).index(config.gyro_range)
         self.map.announce = 1
         yield 0.03  # start-up of the gyroscope
+
+    def changed(self, option: str) -> None:
+        """Set the filter; the rate from which the divider divides depends on it."""
+        config = self.config
+        if option == "bandwidth":
+            self.map.low_pass = BANDWIDTHS.index(config.bandwidth)
+            ticks = int(internal_rate(config.bandwidth) / (2 * config.rate))
+            self.map.divider = min(max(ticks - 1, 0), 255)
 
     def read(self) -> Imu | None:
         """Read one sample in one burst; None while the chip has nothing new."""

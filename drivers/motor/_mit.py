@@ -36,8 +36,12 @@ class MitConfig(ActuatorConfig):
 
     node: int = option(low=1, high=127, doc="CAN id of the motor")
     master: int = option(0, low=0, high=0x7FF, doc="CAN id that the motor sends its answers to")
-    max_velocity: float = option(20.0, unit="rad/s", above=0, high=1000, doc="of the output")
-    max_torque: float = option(5.0, unit="N·m", above=0, high=500, doc="at the output")
+    max_velocity: float = option(
+        20.0, unit="rad/s", above=0, high=1000, doc="of the output", live="lower"
+    )
+    max_torque: float = option(
+        5.0, unit="N·m", above=0, high=500, doc="at the output", live="lower"
+    )
     velocity_gain: float = option(
         2.0, unit="N·m·s/rad", above=0, high=5, doc="torque per speed missing, in mode VELOCITY"
     )

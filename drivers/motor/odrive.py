@@ -86,10 +86,17 @@ class OdriveConfig(ActuatorConfig):
     """Options of one axis of an ODrive."""
 
     node: int = option(low=0, high=62, doc="CAN node id of the axis")
-    max_velocity: float = option(20.0, unit="rad/s", above=0, high=10_000, doc="of the output")
+    max_velocity: float = option(
+        20.0, unit="rad/s", above=0, high=10_000, doc="of the output", live="lower"
+    )
     max_current: float = option(10.0, unit="A", above=0, high=200, doc="in the motor")
     max_torque: float = option(
-        0.0, unit="N·m", low=0, high=10_000, doc="fed forward at the output; 0 is none at all"
+        0.0,
+        unit="N·m",
+        low=0,
+        high=10_000,
+        doc="fed forward at the output; 0 is none at all",
+        live="lower",
     )
     gear_ratio: float = option(1.0, above=0, high=10_000, doc="motor turns per turn of the output")
     reverse: bool = option(False, doc="the motor turns against the output")

@@ -77,7 +77,9 @@ class RoboclawConfig(ActuatorConfig):
         low=64, high=1e7, doc="of the encoder, per turn of the output; 4 a line"
     )
     reverse: bool = option(False, doc="the motor turns against the output")
-    max_velocity: float = option(20.0, unit="rad/s", above=0, high=10_000, doc="of the output")
+    max_velocity: float = option(
+        20.0, unit="rad/s", above=0, high=10_000, doc="of the output", live="lower"
+    )
     max_acceleration: float = option(
         100.0, unit="rad/s²", above=0, high=1e6, doc="of the output: the board's own ramp"
     )

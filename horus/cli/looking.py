@@ -13,6 +13,8 @@ from horus.cli.live import seconds
 
 #: How often (s) it is looked whether the run still goes on.
 CHECK = 0.5
+#: Topics that carry questions to nodes and devices, and their answers: nobody looks for these.
+ASKED = (".request", ".reply")
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, topic: bool = True) -> None:

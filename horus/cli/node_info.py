@@ -1,23 +1,26 @@
-"""Show one node process of a running robot: its load, topics, parameters and last warnings."""
+"""Show one node process of a running robot: load, how it keeps time, topics, parameters, warnings.
+
+NODE is a process (see horus node list), or a device, bus or node in one. A node's figures are since
+its start, durations at the 99th percentile: how late ticks begin, how uneven they come (jitter),
+how long they take and may take.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from horus.cli import live, looking, node_list, params
-from horus.errors import HorusError, did_you_mean
+
+if TYPE_CHECKING:
+    from horus.msgs import NodeStatus
 
 #: How long (s) processor time and rates are measured.
 LOOK = 1.0
 #: Lines of warning that are shown.
 WARNINGS = 5
-
-
-class NoSuchNode(HorusError, LookupError):
-    """The run has no process of this name."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,12 +34,21 @@ def main(args: argparse.Namespace) -> int:
     session_id = live.join(args)
     known = {about["name"]: about for about in node_list.nodes(session_id)}
     if args.node not in known:
-        near = did_you_mean(args.node, known) or f"; there are {', '.join(known) or 'none'}"
-        raise NoSuchNode(f"this run has no node {args.node!r}{near}")
-    about = known[args.node]
+        from horus.runtime import asking
+
+        target = asking.find(session_id, args.node)
+        about = known[target.process.name]
+    else:
+        about = known[args.node]
     about |= _measured(session_id, about)
-    about["params"] = params.of(args.node, 2.0) if args.node in params.nodes() else []
-    about["warnings"] = _warnings(session_id, args.node)
+    inside = [status["node"] for status in about["nodes"]]
+    if args.node in inside and args.node != about["name"]:  # of several, the one that is meant
+        about["nodes"] = [status for status in about["nodes"] if status["node"] == args.node]
+    tuned, asked = params.nodes(), [status["node"] for status in about["nodes"]] or [args.node]
+    about["params"] = [
+        {"node": node, **param} for node in asked if node in tuned for param in params.of(node, 2.0)
+    ]
+    about["warnings"] = _warnings(session_id, about["name"])
     if args.json:
         print(json.dumps(about))
         return 0
@@ -45,16 +57,18 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _measured(session_id: str, about: dict[str, Any]) -> dict[str, Any]:
-    """Return the load of a process and the rates of its topics."""
+    """Return the load of a process, the rates of its topics, and how its nodes keep time."""
     from horus.bus.observer import folder_of
     from horus.bus.probe import Probe
     from horus.runtime.sessions import noted_processes
     from horus.runtime.usage import loads, usage
+    from horus.scheduler.status import heard
 
     (process,) = (p for p in noted_processes(session_id) if p.name == about["name"])
     probes = {name: Probe(folder_of(name)) for name in about["publishes"]}
     start, before = time.monotonic(), usage(process)
-    time.sleep(LOOK)
+    statuses = heard(process=process.pid) if before else []
+    time.sleep(max(0.0, start + LOOK - time.monotonic()))
     took, now = time.monotonic() - start, usage(process)
     rates = {}
     for name, probe in probes.items():
@@ -67,7 +81,20 @@ def _measured(session_id: str, about: dict[str, Any]) -> dict[str, Any]:
         "memory_bytes": now.memory if now else None,
         "up_seconds": round(now.age, 1) if now else None,
         "rates_hz": rates,
+        "nodes": [_timing(status) for status in statuses],
     }
+
+
+#: Figures of a node in what is printed as JSON, by the names that `NodeStatus` has for them.
+_FIGURES = (
+    "state", "asked_rate", "rate", "ticks", "failed", "overruns", "over_budget", "deadline_misses",
+    "dropped", "budget", "tick_p50", "tick_p99", "tick_max", "lateness_p50", "lateness_p99",
+    "lateness_max", "jitter_p50", "jitter_p99", "jitter_max", "last_error",
+)  # fmt: skip
+
+
+def _timing(status: NodeStatus) -> dict[str, Any]:
+    return {"node": status.node, **{name: getattr(status, name) for name in _FIGURES}}
 
 
 def _warnings(session_id: str, name: str) -> list[str]:
@@ -84,16 +111,40 @@ def _warnings(session_id: str, name: str) -> list[str]:
     return grave[-WARNINGS:]
 
 
+def _kept(found: dict[str, Any]) -> str:
+    """Return in words how a node keeps time; what has not happened is left out."""
+    asked = f" of {found['asked_rate']:g}" if found["asked_rate"] else ""
+    budget = f" of {found['budget'] * 1e3:.3g}" if found["budget"] else ""
+    parts = [
+        f"{found['state']}, {found['rate']:.1f}{asked} Hz",
+        f"jitter {found['jitter_p99'] * 1e3:.3g} ms",
+        f"late {found['lateness_p99'] * 1e3:.3g} ms",
+        f"tick {found['tick_p99'] * 1e3:.3g}{budget} ms",
+        f"{found['ticks']} ticks",
+    ]
+    counts = {
+        "failed": "failed",
+        "overruns": "left out",
+        "over_budget": "over budget",
+        "deadline_misses": "past the deadline",
+        "dropped": "messages lost",
+    }
+    parts += [f"{found[name]} {words}" for name, words in counts.items() if found[name]]
+    return ", ".join(parts)
+
+
 def _print(about: dict[str, Any]) -> None:
     print(f"node: {about['name']} ({about['kind']})\nstate: {about['state']}, pid {about['pid']}")
     if about["cpu_percent"] is not None:
         load = f"{about['cpu_percent']:.1f} % of a processor, {about['memory_bytes'] / 1e6:.0f} MB"
         print(f"load: {load}, up {about['up_seconds']:.0f} s, {about['restarts']} restarts")
+    for found in about["nodes"]:
+        print(f"node {found['node']}: {_kept(found)}")
     for topic, rate in about["rates_hz"].items():
         print(f"publishes: {topic} at {rate:.1f} Hz")
     for topic in about["reads"]:
         print(f"reads: {topic}")
     for param in about["params"]:
-        print(f"parameter: {param['name']} = {params.words(param)}")
+        print(f"parameter: {param['node']}.{param['name']} = {params.words(param)}")
     for line in about["warnings"]:
         print(f"said: {line}")

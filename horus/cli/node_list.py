@@ -35,7 +35,7 @@ def nodes(session_id: str) -> list[dict[str, Any]]:
     from horus.bus.session import is_alive, topics_dir
     from horus.runtime.sessions import noted_processes
 
-    ends = topic_ends(topics_dir())
+    ends = {t: who for t, who in topic_ends(topics_dir()).items() if not t.endswith(looking.ASKED)}
     found = []
     for process in noted_processes(session_id):
         if process.kind == "twin":

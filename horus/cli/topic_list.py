@@ -27,6 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--look", type=seconds, default=1.0, metavar="S", help="measure for S seconds (default: 1)"
     )
+    parser.add_argument(
+        "--all", action="store_true", help="also those of requests and replies to nodes"
+    )
     looking.add_arguments(parser, topic=False)
 
 
@@ -34,6 +37,8 @@ def main(args: argparse.Namespace) -> int:
     """Print the topics; 1 when there are none, 2 when nothing runs."""
     session_id = live.join_any(args)
     found = survey(session_id, args.look)
+    if not args.all:
+        found = [about for about in found if not about["topic"].endswith(looking.ASKED)]
     if args.json:
         print(json.dumps(found))
     elif found:

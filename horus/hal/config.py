@@ -22,6 +22,7 @@ _WORDS = {
     Path: "a file",
 }
 
+Live = Literal["", "any", "lower"]
 _PLURALS = {int: "whole numbers", float: "numbers", str: "texts"}
 
 
@@ -57,6 +58,8 @@ class Option:
     doc: str = ""
     #: Raises a `ValueError` for a value of the right type that is wrong all the same.
     also: Callable[[Any], object] | None = None
+    #: Whether it may be changed while the device runs: to ``any`` value in range, or ``lower``.
+    live: Live = ""
 
     @property
     def range(self) -> str:
@@ -154,12 +157,17 @@ def option(
     above: float | None = None,
     doc: str = "",
     also: Callable[[Any], object] | None = None,
+    live: Live = "",
 ) -> Any:
     """Declare an option with its unit and range; without a default it must be given.
 
-    ``also`` raises a `ValueError` for a value that is wrong for a reason of its own.
+    ``also`` raises a `ValueError` for a value that is wrong for a reason of its own. ``live`` lets
+    a person change it while the device runs: to ``"any"`` value in range, or, of a limit,
+    ``"lower"`` than horus.yaml says. The driver reads it from `self.config` whenever it uses it, or
+    is told by `Driver.changed`.
     """
-    about = {"unit": unit, "low": low, "high": high, "above": above, "doc": doc, "also": also}
+    about: dict[str, Any] = {"unit": unit, "low": low, "high": high, "above": above, "doc": doc}
+    about |= {"also": also, "live": live}
     return dataclasses.field(default=default, metadata=about)
 
 

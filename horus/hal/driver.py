@@ -134,6 +134,13 @@ class Driver(ABC, Generic[ConfigT, MapT]):
         self._due_ns = period + (self._due_ns if now < self._due_ns + period else now)
         return True
 
+    def changed(self, option: str) -> None:
+        """Pass on an option that a person has changed just now, where the device has to know it.
+
+        ``self.config`` has it already. Called between two calls of `read`, for options that are
+        declared ``live``; nothing to do for one that is read from there at every use.
+        """
+
     @abstractmethod
     def probe(self) -> bool:
         """Return whether the right device answers; never wait for it, never change it.

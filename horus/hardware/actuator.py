@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from horus.errors import TopicError
-from horus.hal.config import ActuatorConfig
+from horus.hal.config import ActuatorConfig, DriverConfig
 from horus.hal.driver import Actuator, Driver
 from horus.hal.faults import CommandRefused, DeviceFault
 from horus.hal.link import Clock
@@ -107,6 +107,14 @@ class ActuatorNode(DriverNode):
         if self.state not in (DeviceState.READY, DeviceState.ACTIVE):
             self._discard()
         super()._work()
+
+    def _adopt(self, config: DriverConfig, name: str) -> None:
+        """Take an option that a person has changed."""
+        super()._adopt(config, name)
+        assert isinstance(config, ActuatorConfig)
+        self._timeout_ns = int(config.command_timeout * 1e9)
+        if name == "max_acceleration":  # the next command begins a ramp anew, from the speed it has
+            self._slew = Slew(ramp_of(config), 1.0 / self.rate)
 
     def _use(self, now: int) -> None:
         driver = self._driver

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ from typing import Any
 from horus import notices
 from horus.bus import wall_time
 from horus.errors import ConfigError, TopicError
+from horus.hal.config import DriverConfig
 from horus.hal.driver import Driver, marked
 from horus.hal.faults import TRANSIENT, DeviceFault, FaultKind
 from horus.hal.link import Clock
 from horus.hardware import calibration, topics
 from horus.hardware.buses import BusHandle
 from horus.hardware.config import DeviceEntry
+from horus.hardware.liveoptions import LiveOptions
 from horus.hardware.mount import Mount
 from horus.msgs import DeviceStatus, DiagnosticLevel
 from horus.node import Node
@@ -78,6 +81,7 @@ class DriverNode(Node):
         self.device = device
         self.bus = bus
         self.mock = mock
+        self._asked_rate = device.config.rate
         self.state = DeviceState.ABSENT
         #: What is the matter, for people.
         self.text = "not found yet"
@@ -109,6 +113,9 @@ class DriverNode(Node):
         self._earlier = (0, 0)  # errors and bytes of links that are no more
         self._commands = marked(device.driver, "command")
         self._calls: Calls | None = None
+        self._live: LiveOptions | None = None
+        self._every_ns = 0  # between two samples that are sent; 0: as they come
+        self._next_sample_ns = 0
         self._kept: object = None  # the calibration as it is in its file
         self._mount = Mount.parse(device.config.mount) if device.config.mount else None
         name, driver = device.name, device.driver
@@ -137,6 +144,7 @@ class DriverNode(Node):
         if self._commands:
             doc = f"{self.device.use} on {self.bus.name}"
             self._calls = Calls(self.name, self._commands, invoke=self._invoke, doc=doc)
+        self._live = LiveOptions(self.name, self.device.config, self._adopt)
 
     # the life cycle -----------------------------------------------------------------------------
 
@@ -237,8 +245,9 @@ class DriverNode(Node):
             if second is not None:
                 self._publish(topic, second, self._driver.link.stamp_ns)
         if message is not None:
-            self._publish(self._data, message, self._driver.link.stamp_ns)
-            self.samples += 1
+            if not self._every_ns or self._is_time(now):
+                self._publish(self._data, message, self._driver.link.stamp_ns)
+                self.samples += 1
             self._sample_ns = now
             self._excuse = ""
             if not self.is_actuator:
@@ -247,8 +256,36 @@ class DriverNode(Node):
             text = f"no new sample for {(now - self._sample_ns) / 1e9:.2f} s{self._excuse}"
             raise DeviceFault(FaultKind.STALE, text, cure="was its power cut? It is set up again")
 
+    def _is_time(self, now: int) -> bool:
+        """Return whether this sample is one of the lower rate that was asked for while it runs."""
+        half = 0.5e9 / self._asked_rate  # samples are not quite even
+        if now + half < self._next_sample_ns:
+            return False
+        self._next_sample_ns = max(self._next_sample_ns, now - self._every_ns) + self._every_ns
+        return True
+
+    def _adopt(self, config: DriverConfig, name: str) -> None:
+        """Take an option that a person has changed; a driver's fault leaves it as it was."""
+        driver, before = self._driver, self.device.config
+        if driver is not None:
+            driver.config = config
+            try:
+                if self.state in (DeviceState.READY, DeviceState.ACTIVE):
+                    driver.changed(name)
+            except DeviceFault:
+                driver.config = before
+                raise
+        self.device = replace(self.device, config=config)
+        if name == "rate":
+            slower = config.rate < self._asked_rate
+            self._every_ns = int(1e9 / config.rate) if slower else 0
+            self._next_sample_ns = 0
+        self.log_info(f"{name} is {getattr(config, name)} from now on")
+
     def _serve(self) -> None:
         """Carry out what was called, and keep what was found out about the device."""
+        if self._live is not None:
+            self._live.serve()
         if self._calls is None or not self._calls.serve() or self._driver is None:
             return
         found = self._driver.calibration
@@ -383,6 +420,7 @@ class DriverNode(Node):
 
     def _finish(self) -> None:
         """Leave the device, at the end of a run."""
-        if self._calls is not None:
-            self._calls.close()
-            self._calls = None
+        for served in (self._calls, self._live):
+            if served is not None:
+                served.close()
+        self._calls = self._live = None

@@ -46,7 +46,11 @@ def test_nodes_are_listed_and_told_about(horus_run, write, command):
     assert [param["name"] for param in found["params"]] == ["gain"]
     assert found["warnings"] == ["WARNING drive: a wheel slips"]
     out = command("node", "info", "drive")[1]
-    assert "reads: goal" in out and "parameter: gain = 1" in out
+    assert "reads: goal" in out and "parameter: drive.gain = 1" in out
+    assert "node drive: running, " in out and " of 50 Hz, jitter " in out and "of 20 ms" in out
+    (timing,) = found["nodes"]
+    assert timing["node"] == "drive" and timing["asked_rate"] == 50.0 and timing["ticks"] > 2
+    assert 0.0 < timing["tick_p50"] <= timing["tick_max"] and timing["budget"] == 0.02
     status, _, err = command("node", "info", "drvie")
-    assert status == 1 and "this run has no node 'drvie' (did you mean 'drive'?)" in err
+    assert status == 1 and "this run has no node or device 'drvie' (did you mean 'drive'?)" in err
     assert command("node", "info", "bad")[0] == 0
