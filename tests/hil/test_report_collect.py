@@ -223,3 +223,19 @@ def test_a_run_in_which_all_was_skipped_says_so(tmp_path: Path) -> None:
     assert found.returncode == 5, found.stdout
     assert "Nothing ran: 1 check skipped. That is not a pass" in found.stdout
     assert results.read(tmp_path / "out").verdict == "nothing ran"
+
+
+def test_a_test_file_that_cannot_be_loaded_is_in_the_report(tmp_path: Path) -> None:
+    (tmp_path / "test_broken.py").write_text("import nobody_has_this\n")
+    found = run(tmp_path, "--hil-report", "out")
+    assert found.returncode == 1, found.stdout
+    loaded = one(results.read(tmp_path / "out"), "", "loading")
+    assert loaded.status == "error"
+    assert "nobody_has_this" in loaded.reason
+
+
+def test_a_list_of_the_tests_is_no_run(tmp_path: Path) -> None:
+    found = run(tmp_path, "--hil-report", "out", "--collect-only")
+    assert found.returncode == 0, found.stdout
+    assert "rig mine" not in found.stdout
+    assert not (tmp_path / "out").exists()

@@ -35,7 +35,7 @@ _PREFIXES = ("Failed: ", "AssertionError: ")
 _VERDICTS: Mapping[int, tuple[Verdict, str]] = {
     0: ("passed", ""),
     1: ("failed", ""),
-    2: ("failed", "the run was interrupted: what is not here was not run"),
+    130: ("failed", "the run was interrupted: what is not here was not run"),
     3: ("not ready", ""),
     4: ("hazard refused", ""),
     5: ("nothing ran", ""),
@@ -62,6 +62,8 @@ class Collector:
         self._began = time.monotonic()
         #: Why the run ended before its time, if it did.
         self.reason = ""
+        #: Whether there are tests that could not even be loaded.
+        self.unloaded = False
         self._tests: dict[str, CheckResult] = {}
         self._page: Path | None = None
 
@@ -83,6 +85,16 @@ class Collector:
         self.report.faults += [Fault(**fault) for fault in about["faults"]]
         _add(result, report)
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Add a file of tests that could not be loaded: nobody knows what is not run for it."""
+        if report.failed:
+            lines = report.longreprtext.strip().splitlines()
+            reason = f"{report.nodeid} could not be loaded: {lines[-1].removeprefix('E').strip()}"
+            self.unloaded = True
+            made = CheckResult("loading", "", "", report.nodeid, "error", reason)
+            made.detail = report.longreprtext
+            self.report.checks.append(made)
+
     def _identify(self, name: str, identity: str) -> None:
         for device in self.report.devices:
             if device.name == name and identity:
@@ -92,6 +104,8 @@ class Collector:
     def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
         """Write the report when all others have said how the run ends."""
         yield
+        if session.config.option.collectonly:
+            return
         status = int(session.exitstatus)
         verdict, reason = _VERDICTS.get(status, ("failed", f"pytest ended with status {status}"))
         self.end(verdict, self.reason or reason)
@@ -104,8 +118,10 @@ class Collector:
             results.write(self.report, self._folder)
             self._page = html.write(self.report, self._folder, self._baseline)
 
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+    def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
         """Show the tables, and what is different from the baseline."""
+        if config.option.collectonly:
+            return
         comparison = None
         if self._baseline is not None:
             comparison = diff.compare(self._baseline, self.report)

@@ -189,7 +189,7 @@ class RigSession:
         if collector.reason:
             return status
         if status not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-            interrupted = status == pytest.ExitCode.INTERRUPTED
+            interrupted = status == pytest.ExitCode.INTERRUPTED and not collector.unloaded
             return INTERRUPTED if interrupted else int(pytest.ExitCode.TESTS_FAILED)
         checks = collector.report.checks
         if any(check.status != "skipped" for check in checks):
@@ -257,7 +257,9 @@ def _collector(config: pytest.Config, made: RigSession) -> collect.Collector:
             sorted(file.allow),
             machine.facts([] if mock else file.robot.buses.values(), mock=mock),
         ),
-        machine.devices([device.entry for device in made.devices.values()], mock=mock),
+        machine.devices(
+            [device.entry for device in made.devices.values()], mock=file.kind != "real"
+        ),
         CHECKS,
         None if folder is None else Path(folder),
         baseline,
