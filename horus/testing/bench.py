@@ -97,16 +97,26 @@ def next_station(driver: type[Driver[Any, Any]], config: Any = None) -> dict[str
     return {name: first + 1 if fits else first - 1}
 
 
-def order(device: DeviceEntry, value: float, joints: int = 0) -> Any:
-    """Return a command of a device's type: a velocity (rad/s), or an angle (rad) for each joint."""
-    kind = topics.command_type(device.driver) if issubclass(device.driver, Actuator) else None
+def command_kind(device: DeviceEntry) -> type | None:
+    """Return the type of a device's commands; None if it only measures."""
+    driver = device.driver
+    return topics.command_type(driver) if issubclass(driver, Actuator) else None
+
+
+def order(device: DeviceEntry, kind: type | None, value: float, joints: int) -> Any:
+    """Return a command of a type: a velocity (rad/s), or an angle (rad) for each joint."""
     if kind is MotorCommand:
         return MotorCommand(velocity=value)
     if kind is ServoCommand:
         return ServoCommand(angle=value)
     if kind is JointCommand:
-        return JointCommand(position=[value] * (joints or len(device.stations)))
+        return JointCommand(position=[value] * joints)
     raise TypeError(f"{device.use}: the tests know no command of type {kind}")
+
+
+def good(kind: type | None) -> float:
+    """Return what every twin follows: 5 rad/s, or an angle of 0.5 rad."""
+    return 5.0 if kind is MotorCommand else 0.5
 
 
 class Bench:
@@ -140,7 +150,7 @@ class Bench:
         self.host: CanSimHost | None = None
         self._places: Any = None  # where the bus has its twins
         #: The type of its commands; None if it only measures.
-        self.kind = topics.command_type(driver) if issubclass(driver, Actuator) else None
+        self.kind = command_kind(self.device)
         now = clock.monotonic_ns
         if driver.map_type.bus_kind == "can":
             self.wire = CanWire("bus0", now)
@@ -247,7 +257,7 @@ class Bench:
 
     def order(self, value: float) -> Any:
         """Return a command of the driver's type: a velocity (rad/s), or an angle (rad)."""
-        return order(self.device, value, self.joints)
+        return order(self.device, self.kind, value, self.joints)
 
     @property
     def joints(self) -> int:
@@ -257,7 +267,7 @@ class Bench:
     @property
     def good(self) -> Any:
         """A command that every such device follows: 5 rad/s, or an angle of 0.5 rad."""
-        return self.order(5.0 if self.kind is MotorCommand else 0.5)
+        return self.order(good(self.kind))
 
     def until(self, condition: Callable[[], object], seconds: float = 10.0) -> float:
         """Let time pass until a condition holds; return how long it took."""

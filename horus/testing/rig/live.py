@@ -18,7 +18,7 @@ from horus.hardware.config import DeviceEntry
 from horus.hardware.worker import Buses, driver_node
 from horus.node.caller import CallRefusedError, call
 from horus.scheduler import Scheduler
-from horus.testing.bench import order
+from horus.testing.bench import command_kind, good, order
 from horus.testing.rig.faults import Breaker
 from horus.testing.rig.file import RigDevice, RigFile
 from horus.testing.rig.keeper import Keeper
@@ -91,6 +91,7 @@ class LiveDevice(DeviceUnderTest):
         self.status = Subscriber(topics.status_topic(self.name), depth=1000)
         self._senders: dict[str, Publisher] = {}
         self._entry = device.entry
+        self._command_kind = command_kind(device.entry)
         self._keeper: Keeper | None = None
         self.reopen()
 
@@ -189,12 +190,13 @@ class LiveDevice(DeviceUnderTest):
 
     def order(self, value: float) -> Any:
         """Return a command of the driver's type: a velocity (rad/s), or an angle (rad)."""
-        return order(self.entry, value, self.joints)
+        return order(self.entry, self._command_kind, value, self.joints)
 
     @property
     def good(self) -> Any:
         """Return a command that the device follows: ``facts: {good: 0.5}``, else a small one."""
-        return self.order(float(self.facts.get("good", LITTLE)))
+        usual = good(self._command_kind) if self._twins else LITTLE
+        return self.order(float(self.facts.get("good", usual)))
 
     def command(self, command: Any, age: float = 0.0, sender: str = "one") -> None:
         """Send a command stamped ``age`` seconds ago, from one of several senders."""
