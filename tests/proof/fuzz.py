@@ -46,7 +46,7 @@ except ImportError:  # only the twin is fuzzed then
 
 TOPIC = "fuzz"
 BATCH = 1000  # cases for each child
-PATIENCE = 300  # s for a batch; more is a hang
+PATIENCE = 60  # s without another case begun: a hang
 MEMORY = 400 << 20  # bytes that a child may come to need above what it began with
 INTERESTING = (
     0,
@@ -451,11 +451,7 @@ def run(
         if not pid:
             _child(writing_core, numbers, place, there, limit)
         os.close(there)
-        fault = b""
-        while select.select([here], [], [], PATIENCE)[0] and (more := os.read(here, 65536)):
-            fault += more
-        else:
-            hung = not select.select([here], [], [], 0)[0]
+        fault, hung = _heard(here, place)
         if hung:
             os.kill(pid, signal.SIGKILL)
         status = os.waitpid(pid, 0)[1]
@@ -470,6 +466,19 @@ def run(
         if done % 20_000 == 0:
             told(f"{writing_core} writer: {done} cases, {damages} damages")
     return damages
+
+
+def _heard(pipe: int, place: mmap) -> tuple[bytes, bool]:
+    """Return what a batch has said until its end, and whether it hangs instead of ending."""
+    said, case = b"", place[:8]
+    while True:
+        if select.select([pipe], [], [], PATIENCE)[0]:
+            if not (more := os.read(pipe, 65536)):
+                return said, False
+            said += more
+        elif place[:8] == case:
+            return said, True
+        case = place[:8]
 
 
 def _child(writing_core: str, numbers: range, place: mmap, there: int, limit: bool) -> None:
