@@ -17,11 +17,15 @@ import threading
 import time
 from pathlib import Path
 
+from horus.bus import session
+
 TOOLS: dict[str, list[str]] = {
     "alone": [],
     "topic echo": ["topic", "echo", "imu", "--json"],
     "topic hz": ["topic", "hz", "imu"],
     "topic list": ["topic", "list", "--look", "60"],
+    "record": ["record", "-o", "FILE", "--force"],
+    "record --ring": ["record", "--ring", "60s", "-o", "FILE", "--force"],
 }
 RATE = 1000.0
 
@@ -63,9 +67,11 @@ def _at(ordered: list[int], percent: int) -> int:
 def measure(rounds: int, seconds: float) -> dict[str, list[list[float]]]:
     """Return ``[ticks, send p50, send p99, gap p99]`` (ns) of each round, by tool."""
     found: dict[str, list[list[float]]] = {name: [] for name in TOOLS}
-    with tempfile.TemporaryDirectory(prefix="horus-disturb-", dir=_shm()) as folder:
-        env = {**os.environ, "HORUS_SHM_DIR": folder}
-        env.pop("HORUS_SESSION_ID", None)
+    shm = tempfile.TemporaryDirectory(prefix="horus-disturb-", dir=_shm())
+    with shm as folder, tempfile.TemporaryDirectory() as disk:
+        os.environ["HORUS_SHM_DIR"] = folder
+        run = session.new_session()  # a recorder wants a run to record
+        env = {**os.environ, "HORUS_SESSION_ID": run.id}
         node = subprocess.Popen(
             [sys.executable, "-m", "tests.bench.disturbance", "--node"],
             env=env,
@@ -76,16 +82,19 @@ def measure(rounds: int, seconds: float) -> dict[str, list[list[float]]]:
         assert node.stdin and node.stdout
         try:
             deadline = time.monotonic() + 20
-            while not (Path(folder) / "topics" / "imu" / "control").exists():
+            while not (session.session_dir(run.id) / "topics" / "imu" / "control").exists():
                 if time.monotonic() > deadline:
                     raise SystemExit("the node does not start")
                 time.sleep(0.02)
             for _ in range(rounds):
-                for name, words in TOOLS.items():
+                for name, template in TOOLS.items():
+                    file = str(Path(disk) / "run.mcap")
+                    words = [file if word == "FILE" else word for word in template]
                     found[name].append(_round(node, env, words, seconds))
         finally:
             node.stdin.close()
             node.wait(20)
+            session.end_session(run.id)
     return found
 
 
@@ -120,7 +129,7 @@ def _shm() -> str | None:
 
 def table(found: dict[str, list[list[float]]]) -> str:
     """Return the medians of all rounds, and their ratios to those without a tool."""
-    lines = [f"{'':<12}{'ticks':>8}{'send p50':>20}{'send p99':>20}{'gap p99':>22}"]
+    lines = [f"{'':<14}{'ticks':>8}{'send p50':>20}{'send p99':>20}{'gap p99':>22}"]
     medians = {
         name: [sorted(c)[len(c) // 2] for c in zip(*r, strict=True)] for name, r in found.items()
     }
@@ -129,7 +138,7 @@ def table(found: dict[str, list[list[float]]]) -> str:
         for column in (1, 2, 3):
             ratio = values[column] / max(medians["alone"][column], 1.0)
             cells.append(f"{values[column] / 1e3:>12.1f} µs ×{ratio:>4.2f}")
-        lines.append(f"{name:<12}{'  '.join(cells)}")
+        lines.append(f"{name:<14}{'  '.join(cells)}")
     return "\n".join(lines)
 
 

@@ -1,13 +1,15 @@
 """The long form of the recording's proofs: ``python -m tests.recording [--seconds 300]``.
 
 A simulated robot is recorded at full rates, replayed, and recorded again: the same payloads, and
-stamps that have all moved alike. Recorders are killed at random moments. A 1 kHz node is measured
-with and without a recorder, in turns.
+stamps that have all moved alike. So are pictures of 1 MB at 30 Hz, while the recorder's memory is
+watched. Recorders are killed at random moments. A 1 kHz node is measured with and without a
+recorder, in turns.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import random
 import re
@@ -20,6 +22,7 @@ import time
 from pathlib import Path
 
 from horus_plugins.recording.bag import Bag
+from mcap.reader import make_reader
 
 from tests.recording.conftest import contents
 
@@ -37,6 +40,22 @@ horus.run(horus.Node("fast", pubs="fast", tick=tick, rate=1000), duration=float(
 gaps = sorted(abs(b - a - 1_000_000) / 1000 for a, b in zip(late, late[1:]))
 print("JITTER", gaps[len(gaps) // 2], gaps[int(len(gaps) * 0.99)], flush=True)
 """
+
+PICTURES = """\
+import sys, horus, numpy
+from horus.msgs import Image
+shape = (480, 728, 3)  # 1.05 MB
+noise = numpy.random.default_rng(1).integers(0, 3, shape, dtype="uint8")
+scene = noise + 30 * numpy.linspace(0, 7, 728).astype("uint8")[None, :, None]
+def tick(node):
+    with node.loan("camera", Image, shape, encoding="bgr8", frame="eye") as image:
+        image.data[:] = numpy.roll(scene, node.info.tick_count() * 7, 1)
+camera = horus.Node("camera", pubs=horus.Pub("camera", Image), tick=tick, rate=30)
+horus.run(camera, duration=float(sys.argv[1]))
+"""
+#: What a recorder may take (bytes): Python and what it imports, what waits for the disk, and two
+#: chunks with what becomes of them.
+MEMORY = 320 << 20
 
 
 def begin(*words: str, log: Path) -> tuple[subprocess.Popen[bytes], str]:
@@ -83,6 +102,80 @@ def again(folder: Path, robot: str, seconds: float) -> bool:
         f"stamps differ by {max(shifts) - min(shifts)} ns from one common shift"
     )
     return good and len(shifts) == 1
+
+
+def peak(pid: int) -> int:
+    """Return the most memory (bytes) that a process has had, without what it shares."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    words = dict(line.split(":", 1) for line in lines)
+    return 1024 * int(words.get("RssAnon", "0").split()[0])
+
+
+def digests(bag: Bag) -> list[tuple[int, bytes]]:
+    """Return number and digest of every picture."""
+    bag.summary()
+    decoders = {number: stored.decoder() for number, stored in bag.channels.items()}
+    return [
+        (one.sequence, hashlib.sha256(decoders[one.channel](one.data)).digest())
+        for one in bag.read(["camera"], ordered=False)
+    ]
+
+
+def watched(words: list[str], folder: Path) -> tuple[str, int]:
+    """Record; return what it said and the most memory that it had."""
+    recorder = subprocess.Popen(
+        [*HORUS, "record", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    most = 0
+    while recorder.poll() is None:
+        most = max(most, peak(recorder.pid))
+        time.sleep(0.05)
+    assert recorder.stdout is not None
+    return recorder.stdout.read(), most
+
+
+def pictures(folder: Path, seconds: float) -> bool:
+    """Record pictures of 1 MB, replay, record again; return whether they are the same."""
+    (folder / "camera.py").write_text(PICTURES)
+    words = ("run", "camera.py", "--args", str(seconds + 8))
+    run, session_id = begin(*words, log=folder / "camera.log")
+    time.sleep(2)
+    first = ["-o", "pictures.mcap", "--duration", f"{seconds}s", "--session", session_id]
+    told, most = watched(first, folder)
+    print(told, end="")
+    run.send_signal(signal.SIGINT)
+    run.wait()
+    words = ("replay", "pictures.mcap", "--wait", "3s")
+    replay, session_id = begin(*words, log=folder / "replay.log")
+    told, more = watched(["-o", "again.mcap", "--session", session_id], folder)
+    replay.wait()
+    print(told, end="")
+    one, two = (Bag(folder / name) for name in ("pictures.mcap", "again.mcap"))
+    before, after = digests(one), digests(two)
+    lost = two.summary().lost.get("camera", 0)
+    left = dict.fromkeys(digest for _, digest in before)
+    same = all(digest in left for _, digest in after) and len(after) + lost == len(before)
+    size = (folder / "pictures.mcap").stat().st_size
+    with (folder / "pictures.mcap").open("rb") as file:
+        summary = make_reader(file).get_summary()
+    assert summary is not None
+    raw = sum(chunk.uncompressed_size for chunk in summary.chunk_indexes)
+    largest = max(most, more)
+    print(
+        f"pictures: {len(before)} of 1.05 MB in {len(summary.chunk_indexes)} chunks, "
+        f"{size / 1e6:.1f} MB for {raw / 1e6:.1f} MB, {one.summary().lost.get('camera', 0)} lost; "
+        f"replayed and recorded again {len(after)}, {lost} lost: "
+        f"{'every byte the same' if same else 'NOT THE SAME'}; "
+        f"the recorder took at most {largest / 1e6:.0f} MB"
+    )
+    return same and largest < MEMORY
 
 
 def kills(folder: Path, robot: str, count: int) -> bool:
@@ -141,6 +234,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--pictures", type=float, default=20.0, help="seconds of them")
     parser.add_argument("--robot", default=str(ROOT / "examples" / "rover"))
     args = parser.parse_args()
     args.robot = str(Path(args.robot).resolve())
@@ -149,6 +243,8 @@ def main() -> int:
         os.environ.pop("HORUS_SESSION_ID", None)
         folder = Path(name)
         good = kills(folder, args.robot, args.kills) if args.kills else True
+        if args.pictures:
+            good = pictures(folder, args.pictures) and good
         if args.turns:
             disturbance(folder, args.turns, 5.0)
         return 0 if again(folder, args.robot, args.seconds) and good else 1
