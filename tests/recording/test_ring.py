@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -24,7 +25,7 @@ from mcap_ros2.decoder import DecoderFactory
 from horus.bus import Publisher, session
 from horus.cli.main import main
 from horus.msgs import DeviceStatus, EmergencyStop, Imu
-from tests.recording.conftest import Start, contents
+from tests.recording.conftest import PATIENCE, Start, contents
 
 
 def filled(number: int, size: int = 10_000) -> Chunk:
@@ -215,3 +216,45 @@ def test_a_full_disk_is_said_and_the_next_reason_is_written(
     assert Bag(tmp_path / "flight.mcap").summary().count == 0  # and readable all the same
     for end in (status, estop, frames):
         end.close()
+
+
+ROBOT = """\
+name: flyer
+nodes: ["steady.py"]
+buses:
+  i2c1: {use: i2c, device: /dev/i2c-77}
+hardware:
+  imu: {use: mpu6050, bus: i2c1, rate: 50}
+"""
+STEADY = """\
+import horus
+horus.run(horus.Node("steady", pubs="plan", tick=lambda node: node.send("plan", {"k": 1}), rate=20))
+"""
+
+
+def test_a_device_that_is_unplugged_an_emergency_stop_and_a_node_that_crashes_are_written(
+    start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "horus.yaml").write_text(ROBOT)
+    (tmp_path / "steady.py").write_text(STEADY)
+    robot = start("run", "--mock", str(tmp_path))
+    robot.wait_for("imu: active")
+    here = ("--session", robot.session)
+    recorder = start("record", "--ring", "30s", "--after", "0.1", "-o", "f.mcap", *here)
+    recorder.wait_for("keeping the last")
+    assert start("mock", "fault", "imu", "unplug", *here).popen.wait(PATIENCE) == 0
+    recorder.wait_for("f.mcap: ")
+    assert start("estop", *here).popen.wait(PATIENCE) == 0
+    recorder.wait_for("f-2.mcap: ")
+    ps = start("ps", "--json")
+    assert ps.popen.wait(PATIENCE) == 0
+    (found,) = [one for one in json.loads(ps.text) if one["session"] == robot.session]
+    (node,) = [one for one in found["processes"] if one["name"] == "steady"]
+    os.kill(node["pid"], signal.SIGKILL)
+    recorder.wait_for("f-3.mcap: ")
+    assert recorder.end() == 0
+    reasons = [Bag(tmp_path / name) for name in ("f.mcap", "f-2.mcap", "f-3.mcap")]
+    for bag, words in zip(reasons, ("fault of imu", "emergency stop", "crash of"), strict=True):
+        assert bag.summary().count > 10
+        assert words in bag.metadata["horus.end"]["why"]
+    robot.end()
