@@ -45,9 +45,14 @@ def encode(payload: bytes | bytearray, value: Any, *, wrapped: bool) -> bytes:
 
 def decode(text: bytes, *, wrapped: bool) -> bytes:
     """Return the payload that was encoded; a ValueError if it cannot be."""
-    found = json.loads(text)
-    packed: bytes = _pack(_value(found["value"] if wrapped else found))
+    packed: bytes = _pack(value(text, wrapped=wrapped))
     return packed
+
+
+def value(text: bytes, *, wrapped: bool) -> Any:
+    """Return the value that was encoded; a ValueError if it cannot be."""
+    found = json.loads(text)
+    return _value(found["value"] if wrapped else found)
 
 
 def schema(value: Any, title: str, *, wrapped: bool) -> bytes:

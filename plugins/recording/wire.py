@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from horus_plugins.recording import plain
 from horus_plugins.recording.bag import Bag
 from horus_plugins.recording.errors import RecordingError
+from horus_plugins.recording.formats import Stored
 
-from horus.bus import codec
 from horus.errors import did_you_mean
 from horus.hal.wire import played
 
@@ -26,27 +27,43 @@ def events(path: str | Path, bus: str) -> list[dict[str, Any]]:
 
 
 def _events(bag: Bag, bus: str) -> list[dict[str, Any]]:
-    summary = bag.summary()
-    topics = sorted(summary.topics)
+    found = []
+    start_ns: int | None = None
+    for message in bag.read(ordered=False):
+        start_ns = message.log_ns if start_ns is None else min(start_ns, message.log_ns)
+        stored = bag.channels[message.channel]
+        if stored.topic == PREFIX + bus:
+            found.append((_event(stored, message.data), message.publish_ns))
+    if not found:
+        raise RecordingError(_without(bag, bus), 2)
+    offset_ns = int(bag.metadata.get("horus.recording", {}).get("offset_ns", 0))
+    for event, publish_ns in found:
+        stamp_ns = event.get("stamp_ns", 0)  # of a frame: when it came, which was told later
+        at_ns = stamp_ns + offset_ns if stamp_ns and offset_ns else publish_ns
+        event["at_ns"] = at_ns - (start_ns or 0)
+    return [event for event, _ in found]
+
+
+def _event(stored: Stored, data: bytes) -> dict[str, Any]:
+    """Return an event; a message that is none is a `RecordingError`."""
+    try:
+        value = plain.value(data, wrapped=False) if stored.form == "json" else None
+    except (ValueError, KeyError, IndexError, TypeError):
+        value = None
+    if not isinstance(value, dict):
+        raise RecordingError(f"topic {stored.topic!r}: a message is no bus traffic")
+    return value
+
+
+def _without(bag: Bag, bus: str) -> str:
+    """Return what to say of a recording that has no traffic of a bus."""
+    topics = sorted({stored.topic for stored in bag.channels.values()})
     known = [topic.removeprefix(PREFIX) for topic in topics if topic.startswith(PREFIX)]
     if not known:
         cure = "let the robot show it with horus run --wire, and record it with horus record --bus"
-        raise RecordingError(f"{bag.path} has no bus traffic: {cure}", 2)
-    if bus not in known:
-        near = did_you_mean(bus, known) or f"; it has that of {', '.join(known)}"
-        raise RecordingError(f"{bag.path} has no traffic of {bus}{near}", 2)
-    found = []
-    offset_ns = int(bag.metadata.get("horus.recording", {}).get("offset_ns", 0))
-    decoders = {n: s.decoder() for n, s in bag.channels.items() if s.topic == PREFIX + bus}
-    for message in bag.read([PREFIX + bus], ordered=False):
-        stored = bag.channels[message.channel]
-        payload = bytearray(decoders[message.channel](message.data))
-        event = codec.decode(stored.kind, stored.type_hash, payload)
-        stamp_ns = event.get("stamp_ns", 0)  # of a frame: when it came, which was told later
-        at_ns = stamp_ns + offset_ns if stamp_ns and offset_ns else message.publish_ns
-        event["at_ns"] = at_ns - summary.start_ns
-        found.append(event)
-    return found
+        return f"{bag.path} has no bus traffic: {cure}"
+    near = did_you_mean(bus, known) or f"; it has that of {', '.join(known)}"
+    return f"{bag.path} has no traffic of {bus}{near}"
 
 
 def whole(path: str | Path, bus: str) -> tuple[str, list[dict[str, Any]]]:
