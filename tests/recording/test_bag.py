@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +282,27 @@ def spaced_until(over: Callable[[], bool]) -> Iterator[None]:
 # on a terminal ----------------------------------------------------------------------------------
 
 
+def on_terminal(words: list[str], **environment: str) -> bytes:
+    """Return what a command writes to standard error when that is a terminal; it must succeed."""
+    ours, theirs = pty.openpty()
+    seen = b""
+    try:
+        command = subprocess.Popen(
+            [*HORUS, *words],
+            stdout=subprocess.DEVNULL,
+            stderr=theirs,
+            env={**os.environ, "TERM": "xterm", **environment},
+        )
+        os.close(theirs)
+        with suppress(OSError):  # that is how a terminal ends
+            while part := os.read(ours, 4096):
+                seen += part
+        assert command.wait(60) == 0, seen
+    finally:
+        os.close(ours)
+    return seen
+
+
 @pytest.mark.parametrize(
     ("more", "shown"),
     [({}, True), ({"NO_COLOR": "1"}, True), ({"TERM": "dumb"}, False)],
@@ -289,23 +310,21 @@ def spaced_until(over: Callable[[], bool]) -> Iterator[None]:
 def test_long_work_shows_how_far_it_is_on_terminals_alone_and_without_colours(
     more: dict[str, str], shown: bool, large: Path, tmp_path: Path
 ) -> None:
-    words = [*HORUS, "bag", "export", "csv", str(large), "-o"]
-    environment = {**os.environ, "TERM": "xterm", **more}
-    ours, theirs = pty.openpty()
-    done = subprocess.run(
-        [*words, str(tmp_path / "one")], stderr=theirs, capture_output=False, env=environment
-    )
-    os.close(theirs)
-    seen = b""
-    while select.select([ours], [], [], 0)[0]:
-        try:
-            seen += os.read(ours, 4096)
-        except OSError:
-            break
-    os.close(ours)
-    assert done.returncode == 0
+    words = ["bag", "export", "csv", str(large), "-o"]
+    seen = on_terminal([*words, str(tmp_path / "one")], **more)
     assert (b"horus bag export: large.mcap [" in seen) is shown
     assert seen.endswith(b"\r\x1b[K") is shown
     assert b"\x1b[3" not in seen
-    piped = subprocess.run([*words, str(tmp_path / "two")], capture_output=True, env=environment)
+    piped = subprocess.run([*HORUS, *words, str(tmp_path / "two")], capture_output=True)
+    assert piped.returncode == 0
     assert piped.stderr == b""
+
+
+def test_recording_and_replaying_show_how_far_they_are(large: Path, tmp_path: Path) -> None:
+    frames = Publisher("frames")
+    record = ["record", "-o", str(tmp_path / "new.mcap"), "--duration", "0.5s"]
+    seen = on_terminal(record)
+    assert b"1 topics, 0 messages, 0 lost" in seen
+    assert b"[#" in seen
+    assert b"of 0." in on_terminal(["replay", str(large), "--wait", "0"])
+    frames.close()
