@@ -19,7 +19,7 @@ from horus.hal.wire import tapped
 #: Set for the processes of a run whose traffic is wanted.
 ENV = "HORUS_WIRE"
 #: Events that are kept for who joins later.
-DEPTH = 4096
+DEPTH = 16_384
 
 
 def wire_topic(bus: str) -> str:
