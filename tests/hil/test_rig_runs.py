@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 
 from horus.bus import Subscriber, session
+from horus.testing.rig import hazards
+from horus.testing.rig.file import load
+from horus.testing.rig.workshop import Workshop
 from tests.hil.sysfs import Sysfs
 
 Wait = Callable[..., None]
@@ -279,9 +282,6 @@ def test_killed_on_a_real_bus_the_motor_comes_to_rest(
 
 
 def test_a_hazard_allowed_by_the_file_alone_is_skipped_with_the_reason(tmp_path: Path) -> None:
-    from horus.testing.rig import hazards
-    from horus.testing.rig.file import load
-
     (tmp_path / "rig.yaml").write_text(REAL)
     rig = load(tmp_path / "rig.yaml")
     device = rig.devices["arm"]
@@ -291,3 +291,37 @@ def test_a_hazard_allowed_by_the_file_alone_is_skipped_with_the_reason(tmp_path:
     )
     assert hazards.reason("motion", device, rig, motion) == ""
     assert "only where" in hazards.reason("heat", device, rig, motion)
+
+
+UNSAFE = """\
+import pytest
+from horus.hardware import lastwords
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_it(device, number):
+    lastwords.pending = lambda: ["wheel"]
+"""
+
+
+def test_a_device_that_cannot_be_made_safe_ends_the_run(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(UNSAFE)
+    (tmp_path / "rig.yaml").write_text(MOCK)
+    done = run(tmp_path, "--rig", "twins:rig.yaml", "--rig-device", "wheel")
+    assert done.returncode == 1, done.stdout
+    assert "wheel could not be told to stop" in done.stdout
+    assert "nothing more is tried on this rig" in done.stdout
+    assert "2 passed" not in done.stdout
+
+
+def test_a_person_is_asked_only_with_hil_person(tmp_path: Path) -> None:
+    (tmp_path / "rig.yaml").write_text(
+        REAL + "faults: {port: {unplug: {by: person}}}\n",
+    )
+    rig = load(tmp_path / "rig.yaml")
+    for person in (False, True):
+        made = Workshop(rig, rig.devices, person=person)
+        try:
+            assert list(made.breakers("arm")) == ["unplug"] * person
+        finally:
+            made.close()
+    assert not session.sessions_dir().exists() or not os.listdir(session.sessions_dir())

@@ -22,6 +22,20 @@ _BUSES = {
     "modbus": ("modbus", "device", "/dev/ttyUSB{}"),
 }
 
+#: Buses without devices, and what is wired to them.
+_SPARE: dict[str, dict[str, Any]] = {
+    "pair_a": {"use": "socketcan", "channel": "pair_a"},
+    "pair_b": {"use": "socketcan", "channel": "pair_b"},
+    "spare": {"use": "serial", "device": "/dev/spare"},
+    "memory": {"use": "i2c", "device": "/dev/i2c-memory"},
+}
+_WIRES = (
+    "wires:",
+    "  pair: {kind: can-loopback, ends: [pair_a, pair_b]}",
+    "  jumper: {kind: serial-loopback, ends: [spare]}",
+    "  known: {kind: i2c-known, bus: memory, address: 0x50, read: {reg: 0x00, value: 0x5A}}",
+)
+
 
 def usable(entries: Iterable[DriverEntry]) -> Iterator[tuple[str, type[Driver[Any, Any]]]]:
     """Yield the drivers, by name, that can be loaded and have a twin."""
@@ -48,7 +62,8 @@ def text(entries: Iterable[DriverEntry] | None = None) -> str:
             about["baudrate"] = baudrate
         buses.append(f"  {bus}: {_flow(about)}")
         devices.append(f"  {use}: {_flow({'use': use, 'bus': bus, **_options(driver)})}")
-    lines = ["rig: {name: mock, kind: mock}", "buses:", *buses, "hardware:", *devices]
+    buses += [f"  {bus}: {_flow(about)}" for bus, about in _SPARE.items()]
+    lines = ["rig: {name: mock, kind: mock}", "buses:", *buses, "hardware:", *devices, *_WIRES]
     return "\n".join(lines) + "\n"
 
 

@@ -102,7 +102,11 @@ class RigSession:
             return
         try:
             self.workshop = Workshop(
-                self.file, self.devices, twins=self.how == TWINS, scale=self.scale
+                self.file,
+                self.devices,
+                twins=self.how == TWINS,
+                scale=self.scale,
+                person=self.person,
             )
         except HorusError as error:
             self.stop(str(error), NOT_READY)

@@ -56,7 +56,8 @@ class Faults:
 
     def unplug(self) -> None:
         """Take the device away from its bus, power and all."""
-        self.cannot("unplug it", "give the means under faults: in the rig's file")
+        cure = "give the means under faults: in its file (of a person: with --hil-person)"
+        self.cannot("unplug it", cure)
 
     def plug(self) -> None:
         """Put it back."""

@@ -37,9 +37,16 @@ class Workshop:
     """The surroundings of a run on real wires; `close` removes all of it."""
 
     def __init__(
-        self, rig: RigFile, devices: Iterable[str], *, twins: bool = False, scale: float = 1.0
+        self,
+        rig: RigFile,
+        devices: Iterable[str],
+        *,
+        twins: bool = False,
+        scale: float = 1.0,
+        person: bool = False,
     ) -> None:
         self.rig = rig
+        self._person = person
         self._before = os.environ.get(_SESSION)
         self._twins: list[subprocess.Popen[bytes]] = []
         self._made: dict[tuple[str, str], Breaker] = {}
@@ -62,7 +69,7 @@ class Workshop:
         found = {}
         for fault in ("unplug",):
             means = self.rig.means_for(device, fault)
-            if means is not None:
+            if means is not None and (self._person or means.by != "person"):
                 place = next(
                     place for place, of in self.rig.means.items() if of.get(fault) is means
                 )
