@@ -22,8 +22,14 @@ COMPILER, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
 LIBRARIES = ["libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libexpat1", "libffi8", "libssl3"]
 LIBRARIES += ["libbz2-1.0", "liblzma5", "libuuid1", "libcrypt1"]
 WHEELS = ("msgpack", "numpy", "pluggy", "posix_ipc", "pytest", "pyyaml")
-STARTS_A_PROCESS = "not importing_costs_no_numpy"
-TESTS = ("test_bus_topic.py", "test_bus_again.py", "test_bus_codec.py", "test_message.py")
+STARTS_A_PROCESS = (
+    *("importing_costs_no_numpy", "another_process", "killed_reader", "the_end_of_a_process"),
+    *("pools_of_the_dead", "tools_show"),
+)
+TESTS = (
+    *("test_bus_topic.py", "test_bus_again.py", "test_bus_codec.py", "test_message.py"),
+    *("test_bus_frames.py", "test_bus_images.py"),
+)
 
 
 def debian_python() -> str:
@@ -78,7 +84,7 @@ def main() -> int:
         pip = [sys.executable, "-m", "pip", "install", "-q", "--target", place / "site"]
         python = ["--python-version", version, "--only-binary", ":all:"]
         subprocess.run([*pip, *platform, *python, *WHEELS], check=True)
-        shutil.copytree(ROOT / "tests", place / "tests")
+        shutil.copytree(ROOT / "tests", place / "tests", ignore=shutil.ignore_patterns(".peers"))
         shutil.copy(ROOT / "pyproject.toml", place)
         environment = {
             **os.environ,
@@ -89,7 +95,7 @@ def main() -> int:
         python_there = [EMULATOR, root / f"usr/bin/python{version}"]
         tests = [f"tests/unit/{name}" for name in TESTS]
         command = [*python_there, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        command += ["-k", STARTS_A_PROCESS]
+        command += ["-k", f"not ({' or '.join(STARTS_A_PROCESS)})"]
         return subprocess.run(
             [*command, *tests, *options.pytest], cwd=place, env=environment
         ).returncode

@@ -92,7 +92,7 @@ static PyObject *Lender_call(PyObject *callable, PyObject *const *args, size_t f
     Lender *self = (Lender *)callable;
     Py_ssize_t count = PyVectorcall_NARGS(flags);
     PyObject *stamp = Py_None;
-    bool plain = !self->slots->dead && (count == 1 || count == 2) && !PyType_Check(args[0]);
+    bool plain = self->frames && !self->slots->dead && (count == 1 || count == 2) && !PyType_Check(args[0]);
     if (names && PyTuple_GET_SIZE(names) == 1 && PyUnicode_Compare(PyTuple_GET_ITEM(names, 0), s_stamp_ns) == 0)
         stamp = args[count];
     else if (names && PyTuple_GET_SIZE(names))
@@ -101,6 +101,10 @@ static PyObject *Lender_call(PyObject *callable, PyObject *const *args, size_t f
     if (!form) {
         if (PyErr_Occurred())
             return NULL;
+        if (!self->otherwise) {
+            PyErr_SetString(PyExc_ValueError, "this publisher is gone");
+            return NULL;
+        }
         return PyObject_Vectorcall(self->otherwise, args, (size_t)count, names);
     }
     Loan *loan = PyObject_GC_New(Loan, &Loan_Type);
