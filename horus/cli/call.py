@@ -69,9 +69,12 @@ def _has_commands(device: str) -> bool:
     """Return whether there is somebody to be called; if not, say what there is."""
     from horus.errors import did_you_mean
     from horus.node.caller import lacks_commands, servers
+    from horus.node.params import SUFFIX
     from horus.runtime.sessions import noted_devices
 
-    known = [name for name in servers() if not name.startswith("sim.")]
+    known = [
+        name for name in servers() if not (name.startswith(("sim.", "horus/")) or SUFFIX in name)
+    ]
     if device in known:
         return True
     devices = [noted.name for noted in noted_devices()]

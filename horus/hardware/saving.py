@@ -67,11 +67,17 @@ def with_settings(
                 old = setting.default
             if type(old) is type(setting.value) and old == setting.value:
                 continue
-            text = _put(text, tree, place, setting.value)
+            text = _put(text, tree, place, _short(setting.value))
             changes.append(Change(setting.node, setting.name, old, setting.value))
         except HorusError as error:
             problems.append(f"{setting.node}.{setting.name}: {error}")
     return text, changes, problems
+
+
+def _short(value: Value) -> Value:
+    """Return a number as people write it: 50, and not 50.0."""
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    return int(value) if whole else value
 
 
 def _shared(settings: Iterable[Setting]) -> set[Setting]:
