@@ -64,6 +64,23 @@ def _mean(one: Quantity, seen: Sequence[Numbers]) -> list[float]:
     return [sum(numbers) / len(numbers) for numbers in zip(*seen, strict=True)]
 
 
+def unlike(device: DeviceUnderTest, before: Any, after: Any) -> str:
+    """Return what a device whose world stands still measures otherwise than before, or ""."""
+    truth = device.truth()
+    for one in quantities(after, truth):
+        was, now = one.measured(before), one.measured(after)
+        if len(was) == len(now) and one.error(now, was) > 2.0:
+            return f"{one.name} {shown(now)} {one.unit}, and before {shown(was)} {one.unit}"
+    return ""
+
+
+def like_before(device: DeviceUnderTest, before: Any, when: str) -> None:
+    """Wait until a device measures what it did before, in a world that stands still."""
+    deadline = device.clock() + (SETTLED + 20 * period(device)) * 1e9 * device.scale
+    while wrong := unlike(device, before, samples(device, 1)[-1][0]):
+        assert device.clock() < deadline, f"{when} it measures {wrong}"
+
+
 def shown(numbers: Sequence[float]) -> str:
     """Return numbers for people, the first few of many."""
     return "[" + ", ".join(f"{n:.4g}" for n in numbers[:8]) + (", ..." * (len(numbers) > 8)) + "]"

@@ -57,7 +57,7 @@ def test_absent_from_the_start_it_is_looked_for_and_found_once_it_is_there(
     status = device.status.latest()
     assert status.level in (DiagnosticLevel.STALE, DiagnosticLevel.ERROR)
     device.fault.plug()
-    seconds = device.until(lambda: device.node.samples, FOUND + BACK)
+    seconds = device.until(lambda: device.node.state in WORKING, FOUND + BACK)
     figure("found_after_plug_s", seconds, "s", high=(FOUND + BACK) * device.scale)
 
 

@@ -14,7 +14,7 @@ from horus_hil.checks.common import (
     received,
     resting,
 )
-from horus_hil.checks.measuring import settled
+from horus_hil.checks.measuring import like_before, samples
 
 from horus.hardware.node import DeviceState
 from horus.testing import hil
@@ -29,7 +29,7 @@ def test_plugged_in_again_it_is_found_and_set_up_anew(
 ) -> None:
     first = found(device)
     identity = device.node.identity
-    device.run(1.0)
+    before = samples(device)[-1][0]
     for _ in range(2):
         device.fault.unplug()
         device.until(lambda: device.node.state not in WORKING, patience(device))
@@ -41,20 +41,21 @@ def test_plugged_in_again_it_is_found_and_set_up_anew(
         figure("set_up_again_s", back, "s", high=BACK * device.scale)
         device.until(lambda: device.data.unread(), first + 2.0 + 2 * period(device))
         assert device.node.identity == identity, "another device came back"
-        settled(device, "after it was plugged in again")
+        like_before(device, before, "plugged in again")
 
 
 @hil.check("C8")
 @hil.hazard("unplug")
 def test_a_short_power_cut_is_noticed_and_mended(device: DeviceUnderTest) -> None:
     first = found(device)
+    before = samples(device)[-1][0]
     device.fault.unplug()
     device.fault.plug()
     device.run(FOUND / 4 * device.scale)
     device.until(lambda: device.node.state in WORKING, BACK)
     received(device)
     device.until(lambda: device.data.unread(), first + 2.0 + 2 * period(device))
-    settled(device, "after a short power cut")
+    like_before(device, before, "after a short power cut")
 
 
 @hil.check("C8")

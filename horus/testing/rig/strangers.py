@@ -27,7 +27,7 @@ def names(entry: DeviceEntry) -> list[str]:
     found = [
         use
         for use, driver in usable(drivers().values())
-        if driver is not entry.driver
+        if not _related(driver, entry.driver)
         and driver.map_type.bus_kind == kind
         and _options(driver, entry) is not None
     ]
@@ -40,6 +40,13 @@ def twin(name: str, entry: DeviceEntry) -> Any:
         return _Blank(entry.config)
     driver: Any = drivers()[name].load()
     return driver.twin(_options(driver, entry))
+
+
+def _related(one: type[Driver[Any, Any]], other: type[Driver[Any, Any]]) -> bool:
+    """Return whether two drivers are for the same device: one twin is that of the other."""
+    first, second = one.twin, other.twin
+    assert first is not None and second is not None
+    return issubclass(first, second) or issubclass(second, first)
 
 
 def _options(driver: type[Driver[Any, Any]], entry: DeviceEntry) -> Any:
