@@ -14,6 +14,8 @@ from horus.testing.rig.under_test import DeviceUnderTest
 
 #: Samples that are averaged before they are compared.
 AVERAGED = 5
+#: How many times further apart than noise two measurements of different things are.
+DIFFERENT = 8.0
 #: Longest time (s), and 20 samples more, until filters have followed a step.
 SETTLED = 3.0
 
@@ -69,7 +71,7 @@ def unlike(device: DeviceUnderTest, before: Any, after: Any) -> str:
     truth = device.truth()
     for one in quantities(after, truth):
         was, now = one.measured(before), one.measured(after)
-        if len(was) == len(now) and one.error(now, was) > 2.0:
+        if len(was) == len(now) and one.error(now, was) > DIFFERENT:
             return f"{one.name} {shown(now)} {one.unit}, and before {shown(was)} {one.unit}"
     return ""
 

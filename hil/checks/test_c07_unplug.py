@@ -26,10 +26,10 @@ def test_unplugged_it_is_a_fault_in_time_and_nothing_hangs(
     noticed = device.until(lambda: device.node.state not in WORKING, patience(device))
     figure("noticed_s", noticed, "s", high=patience(device) * device.scale)
     text = device.node.text
+    assert "in the driver" not in text, f"the driver does not expect to lose its device: {text}"
     assert text.startswith(f"{device.name} on {device.node.bus.name}: "), (
         f"the fault does not say which device it is, and where: {text}"
     )
-    assert "in the driver" not in text, f"the driver does not expect to lose its device: {text}"
     levels = {status.level for status in device.status.recv_all()}
     assert levels & {DiagnosticLevel.ERROR, DiagnosticLevel.STALE}
     longest = 0.0

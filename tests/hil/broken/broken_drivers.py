@@ -129,7 +129,9 @@ class CredulousPackets(TfminiPackets):
 class Credulous(Tfmini):
     """Takes every packet as it comes."""
 
-    map_type = CredulousPackets
+    def __init__(self, config: Any, link: Any) -> None:
+        super().__init__(config, link)
+        self.map = CredulousPackets.of(link, config)
 
 
 class Forgetful(Odrive):
