@@ -43,7 +43,7 @@ CASES = [
     ("forgetful", "can", "C11", "its safe() says nothing: nobody can stop it"),
     ("obeys", "can", "C12", "velocity 1e+06 reaches the bus"),
     ("dawdles", "can", "C13", "command_to_bus_max_ms is "),
-    ("leaks", "i2c", "C14", "descriptors_left is 100, at most 0 is allowed"),
+    ("leaks", "i2c", "C14", "descriptors_left is 100"),
     ("shares", "i2c", "C15", "and neighbour measures "),
 ]
 
