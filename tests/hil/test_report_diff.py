@@ -164,7 +164,7 @@ def test_the_text_has_the_tables_and_ends_with_the_verdict() -> None:
 def test_orders_to_the_terminal_are_left_out() -> None:
     report = failing_report()
     cell(report, "vesc_1", "C9").reason = "\x1b[2Jgone\x07"
-    assert "C9 stale data: gone\n" in text.text(report)
+    assert "C9 stale data:\n    it: gone\n" in text.text(report)
 
 
 def test_the_command_writes_the_page_and_tells_what_is_in_it(

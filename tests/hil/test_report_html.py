@@ -155,6 +155,21 @@ def test_what_failed_is_told_at_the_top_with_device_figure_and_limit() -> None:
     assert order.index("failing") < order.index("grid") < order.index("rows")
 
 
+def test_tests_that_fail_in_the_same_way_are_told_once() -> None:
+    report = full_report()
+    report.verdict = "failed"
+    for given in ("NaN", "inf", "far"):
+        result = cell(full_report(), "vesc_1", "C12")
+        result.test = f"t.py::test_a_wrong_one_is_refused[vesc_1[vesc@can_a:22]-{given}]"
+        result.status, result.reason = "failed", "it moved"
+        report.checks.append(result)
+    failing = page(report).texts["failing"]
+    assert failing.count("it moved") == 1
+    assert "a wrong one is refused (NaN), and 2 tests more:" in failing
+    assert words.asked(report.checks[0]) == "it"
+    assert diff.summary(diff.compare(full_report(), report)) == "1 broke"
+
+
 def test_a_device_that_fails_everything_does_not_bury_the_others() -> None:
     report = full_report()
     report.verdict = "failed"

@@ -56,8 +56,9 @@ class Comparison:
 
     @property
     def parts(self) -> dict[str, list[Change]]:
-        """Return the changes by what kind they are, what matters most first."""
-        return {name: getattr(self, name) for name in ("broke", "slower", "gone", "fixed", "new")}
+        """Return the changes by kind, what matters most first; equal ones of a cell once."""
+        kinds = ("broke", "slower", "gone", "fixed", "new")
+        return {name: list(dict.fromkeys(getattr(self, name))) for name in kinds}
 
 
 def compare(old: Report, new: Report) -> Comparison:

@@ -136,25 +136,25 @@ def _failing_row(table: Table, row: Row) -> Markup:
 
 
 def _failing_cell(table: Table, row: Row, cell: Cell) -> Markup:
-    results = [result for result in cell.results if result.status in ("failed", "error")]
     return join(
         [
             sections.symbol(cell.state),
             " ",
             tag("a", cell.label, href=f"#{sections.anchor(table, row.name, cell)}"),
-            *(_why(result) for result in results),
+            *(_why(asked, results[0]) for asked, results in words.failures(cell)),
         ]
     )
 
 
-def _why(result: CheckResult) -> Markup:
+def _why(asked: str, result: CheckResult) -> Markup:
     figures = [
         tag("div", tag("strong", words.figure(figure)), bar(figure), class_="wrong-figure")
         for figure in result.figures
         if not figure.fits
     ]
     first = words.reason(result).split("\n\n")[0]
-    return join([*figures, tag("p", first, class_="why")] if first or not figures else figures)
+    said = [tag("p", first or "it says no reason", class_="why")] if first or not figures else []
+    return tag("div", tag("p", f"{asked}:", class_="soft"), *figures, *said)
 
 
 def _changes(comparison: Comparison | None) -> Markup:

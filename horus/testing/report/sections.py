@@ -178,8 +178,7 @@ def _took(cell: Cell) -> str:
 def _test(result: CheckResult, named: bool) -> Markup:
     parts: list[str] = []
     if named:
-        test = result.test.rpartition("::")[2]
-        parts.append(tag("div", symbol(state_of(result)), " ", tag("code", test)))
+        parts.append(tag("div", symbol(state_of(result)), " ", words.asked(result)))
     if words.reason(result):
         parts.append(tag("p", words.reason(result), class_="why"))
     if result.figures:
@@ -190,7 +189,7 @@ def _test(result: CheckResult, named: bool) -> Markup:
         parts.append(
             tag("details", tag("summary", "What pytest shows"), tag("pre", result.detail.strip()))
         )
-    return tag("div", *parts, class_="test")
+    return tag("div", *parts, class_="test named" if named else "test")
 
 
 def _figure(figure: Figure) -> Markup:

@@ -51,15 +51,15 @@ def _legend(report: Report) -> str:
 
 
 def _failed(report: Report) -> str:
-    lines = [
-        f"  {row.name or 'rig'} ({row.about}) {cell.label}: "
-        + _indented("; ".join(words.wrong(result)))
-        for table in tables(report)
-        for row in table.rows
-        for cell in row.bad
-        for result in cell.results
-        if result.status in ("failed", "error")
-    ]
+    lines = []
+    for table in tables(report):
+        for row in table.rows:
+            for cell in row.bad:
+                lines += [f"  {row.name or 'rig'} ({row.about}) {cell.label}:"]
+                lines += [
+                    f"    {asked}: {_indented('; '.join(words.wrong(results[0])))}"
+                    for asked, results in words.failures(cell)
+                ]
     return "\n".join(["failed:", *lines]) if lines else ""
 
 
@@ -76,4 +76,4 @@ def _skipped(report: Report) -> str:
 
 
 def _indented(lines: str) -> str:
-    return lines.replace("\n", "\n    ")
+    return lines.replace("\n", "\n      ")

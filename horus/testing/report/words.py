@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from horus.testing.report.grid import BAD, SILENT, STATES, Row, Table, tables
+from horus.testing.report.grid import BAD, SILENT, STATES, Cell, Row, Table, tables
 from horus.testing.report.results import CheckResult, Figure, Report
 
 #: What a kind of rig is, what a pass on it proves, and what it cannot prove.
@@ -131,6 +131,30 @@ def _common(result: CheckResult) -> str:
     name = re.escape(result.device)
     text = re.sub(f"^{name}: ", "", text) if name else text
     return re.sub(f"^{name} ", "it ", text) if name else text
+
+
+def asked(result: CheckResult) -> str:
+    """Return what a test asks, in the words of its name, with what it was given in brackets."""
+    name, _, given = result.test.rpartition("::")[2].partition("[")
+    given = re.sub(re.escape(result.device) + r"\[[^\]]*\]", "", given.removesuffix("]")).strip("-")
+    text = name.removeprefix("test_").replace("_", " ")
+    return f"{text} ({given})" if given and given != result.device else text
+
+
+def failures(cell: Cell) -> list[tuple[str, list[CheckResult]]]:
+    """Return the tests of a cell that failed, those together that failed in the same way.
+
+    Each group begins with what was asked, and of how many more.
+    """
+    groups: dict[tuple[str, ...], list[CheckResult]] = {}
+    for result in cell.results:
+        if result.status in ("failed", "error"):
+            groups.setdefault(tuple(wrong(result)), []).append(result)
+    found = []
+    for results in groups.values():
+        more = f", and {plural(len(results) - 1, 'test')} more" if len(results) > 1 else ""
+        found.append((asked(results[0]) + more, results))
+    return found
 
 
 def counted(counts: Counter[str]) -> str:
