@@ -16,6 +16,8 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 
+#: Far more (ms) than any step takes, even on a busy machine.
+PATIENCE = 240_000
 PHONE = {"width": 390, "height": 844}
 #: The contrast of each text with what is behind it, by WCAG 2; the least of each kind.
 CONTRASTS = """() => {
@@ -50,7 +52,10 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        sync_api.expect.set_options(timeout=PATIENCE)
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE
+        )
         yield started
         started.close()
 
@@ -62,6 +67,7 @@ def show(browser: Any, page_file: Path) -> Iterator[Show]:
 
     def opened(**options: Any) -> Any:
         contexts.append(browser.new_context(**options))
+        contexts[-1].set_default_timeout(PATIENCE)
         page = contexts[-1].new_page()
         page.goto(page_file.as_uri())
         return page
@@ -73,6 +79,7 @@ def show(browser: Any, page_file: Path) -> Iterator[Show]:
 
 def test_it_asks_for_nothing_but_itself(browser: Any, page_file: Path) -> None:
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
     asked, said = [], []
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: said.append(message.text))
