@@ -8,6 +8,7 @@ is read-only unless --allow-control gives it an emergency stop.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -61,17 +62,25 @@ def main(args: argparse.Namespace) -> int:
     if args.web:
         return _serve(session_id, args)
     need_textual()
-    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
+    ends = (sys.stdin, sys.stdout, sys.stderr)  # it draws on the last
+    if not all(end.isatty() for end in ends) or os.environ.get("TERM") == "dumb":
         raise MonitorError("this is no terminal: use horus monitor --web or --json")
     from horus_plugins.monitor.app import Monitor
     from horus_plugins.monitor.model import Model
 
     model = Model(session_id)
+    _give_way()
     try:
         Monitor(model).run()
     finally:
         model.close()
     return 0
+
+
+def _give_way() -> None:
+    """Let the robot's processes have the processor first where there is not enough of it."""
+    with contextlib.suppress(OSError):
+        os.nice(5)
 
 
 def _once(session_id: str) -> int:
@@ -95,6 +104,7 @@ def _serve(session_id: str, args: argparse.Namespace) -> int:
 
     chosen = PORT if args.port is None else args.port
     server = Server(session_id, chosen, control=args.allow_control)
+    _give_way()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     may = "shows the robot and can stop it" if args.allow_control else "only shows the robot"
     try:

@@ -20,7 +20,7 @@ LOOK = 1.0
 SILENT = 4.0
 #: For so long (s) errors and missed deadlines are pointed out.
 RECENT = 10.0
-#: Below this share of the asked rate a node is slow.
+#: Below this share of the asked rate a node is slow; that of a device is told of the device.
 SLOW = 0.7
 #: Nodes of many processes tell at once.
 DEPTH = 64
@@ -137,7 +137,7 @@ class Nodes:
             level, state, text = "bad", "hangs", "no tick ends any more"
         elif failed:
             level, text = "warn", f"errors: {failed} in {RECENT:.0f} s, {status.last_error}"
-        elif told.rate < SLOW * status.asked_rate:
+        elif told.rate < SLOW * status.asked_rate and not (process and process.kind == "driver"):
             level, text = "warn", f"slow: {told.rate:.3g} of {status.asked_rate:g} ticks a second"
         elif missed:
             level, text = "warn", f"missed deadlines: {missed} in {RECENT:.0f} s"

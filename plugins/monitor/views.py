@@ -60,12 +60,12 @@ _NODES = (
     Column("NODE"),
     Column("STATE"),
     Column("RATE / Hz", 1, right=True),
-    Column("JITTER p99", 3, right=True),
+    Column("JITTER", 3, right=True),
     Column("ERRORS", 2, right=True),
     Column("LATE", 5, right=True),
     Column("CPU", 3, right=True),
     Column("PROCESS", 4),
-    Column("REMARK"),
+    Column("REMARK", most=12),
 )
 _TOPICS = (
     Column("TOPIC"),

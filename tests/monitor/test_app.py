@@ -92,7 +92,7 @@ def test_in_80_by_24_one_panel_is_seen_and_keys_go_to_the_others(robot, model):
         app = pilot.app
         await until(pilot, lambda: "✗1" in seen(app))
         for key, name, text in (
-            ("2", "nodes", "JITTER p99"),
+            ("2", "nodes", "JITTER"),
             ("3", "topics", "BANDWIDTH"),
             ("4", "plot", "choose a topic and a field"),
             ("5", "log", "hello from the robot"),

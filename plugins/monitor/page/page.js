@@ -56,7 +56,8 @@ function show(found) {
   $("failing").hidden = !bad;
   say($("failing"), `✗ ${bad} FAILING`);
   document.title = (bad ? "✗ " : "") + `HORUS ${found.title}`;
-  const shown = found.verdict.slice(0, 6), more = found.verdict.length - shown.length;
+  const shown = found.verdict.slice(0, Math.max(3, Math.min(bad, 6)));
+  const more = found.verdict.length - shown.length;
   if (more) shown.push(["off", `and ${more} more, first in their tables`]);
   const items = children($("verdict"), shown.length, "li");
   shown.forEach(([level, text], n) => {
