@@ -37,7 +37,7 @@ def horus(*arguments: str) -> subprocess.CompletedProcess[str]:
         env=kept,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
     )
 
 

@@ -19,7 +19,7 @@ def run_pytest(folder: Path, *arguments: str, **env: str) -> subprocess.Complete
         env={**kept, **env},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
 
