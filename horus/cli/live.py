@@ -14,6 +14,14 @@ NEGATIVE = re.compile(r"-(\.?\d\S*|inf|infinity|nan)", re.IGNORECASE)
 PLAIN = "plain"
 
 
+def colours() -> bool:
+    """Return whether what is printed may have colours: on a terminal that has some, if wanted."""
+    import os
+
+    on_terminal = os.isatty(1) and os.environ.get("TERM") != "dumb"
+    return on_terminal and not os.environ.get("NO_COLOR")
+
+
 def seconds(text: str) -> float:
     """Return an option's number of seconds; it must be finite and above 0."""
     try:

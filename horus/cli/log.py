@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
     from horus.runtime.runlog import LogReader
 
     reader = LogReader(session_dir(live.join(args)))
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    colour = live.colours()
     everything = list(reader.take())
     if args.node and not _known(args.node, everything):
         return 1

@@ -7,6 +7,7 @@ import os
 import sys
 
 from horus import early
+from horus.cli import live
 from horus.cli.live import seconds
 
 _EXAMPLES = """\
@@ -122,7 +123,7 @@ def main(args: argparse.Namespace) -> int:
 
     if args.wire:
         os.environ["HORUS_WIRE"] = "1"  # see horus.hardware.wire
-    colour = os.isatty(1) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    colour = live.colours()
     options = Options(
         grace=args.grace,
         fail_fast=args.fail_fast,

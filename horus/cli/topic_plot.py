@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import time
@@ -77,7 +76,7 @@ def _draw(
 ) -> int:
     """Draw all fields over what was drawn before; return how many lines that are."""
     lines: list[str] = []
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    colour = live.colours()
     for number, (path, kept) in enumerate(zip(args.field, values, strict=True)):
         unit = units.get(path.partition(".")[0], "")
         lines.append(f"{args.topic} {path}: {live.shown(kept[-1])} {unit}".rstrip())
