@@ -27,6 +27,7 @@ class FileSink:
     def __init__(self, file: McapFile, compression: str) -> None:
         self.file = file
         self.compression = compression
+        pack(Chunk(), compression)  # what it imports is not to delay the first chunk
         self.error: BaseException | None = None
         self._queue: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
         self._room = threading.Condition()
