@@ -43,9 +43,12 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _show(found: Readiness) -> None:
+    from horus.testing.rig.reading import NOT_YET
+
     rig = found.rig
     for bus in rig.robot.buses.values():
-        print(f"{bus.name}: {bus.use} {bus.resource}".rstrip())
+        if not bus.resource.startswith(NOT_YET):
+            print(f"{bus.name}: {bus.use} {bus.resource}".rstrip())
     for name, identity in found.identities.items():
         entry = rig.robot.hardware[name]
         place = f" at {entry.place}" if entry.place else ""
