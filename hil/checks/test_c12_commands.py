@@ -22,13 +22,13 @@ REST = 3.0  # s
 def written(device: DeviceUnderTest, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Return a list that fills with the commands that reach the driver, which works as before."""
     seen: list[Any] = []
-    write = device.entry.driver.write  # type: ignore[attr-defined]
+    write = device.driver.write
 
-    def record(self: Any, command: Any) -> None:
+    def record(command: Any) -> None:
         seen.append(command)
-        write(self, command)
+        write(command)
 
-    monkeypatch.setattr(device.entry.driver, "write", record)
+    monkeypatch.setattr(device.driver, "write", record)
     return seen
 
 

@@ -50,15 +50,16 @@ def test_a_command_is_on_the_bus_with_the_next_tick(
     ready(device)
     device.run(0.5, device.good)
     taken: list[int] = []
-    write = device.entry.driver.write  # type: ignore[attr-defined]
+    driver = device.driver
+    write = driver.write
 
-    def record(self: Any, command: Any) -> None:
-        before = self.link.bytes
-        write(self, command)
-        if self.link.bytes > before:
+    def record(command: Any) -> None:
+        before = driver.link.bytes
+        write(command)
+        if driver.link.bytes > before:
             taken.append(device.clock())
 
-    monkeypatch.setattr(device.entry.driver, "write", record)
+    monkeypatch.setattr(driver, "write", record)
     took = []
     for number in range(20):
         taken.clear()
