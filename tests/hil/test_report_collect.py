@@ -179,6 +179,7 @@ def test_identities_are_those_that_the_devices_gave(tmp_path: Path) -> None:
 
 def test_the_terminal_shows_the_tables_and_where_the_page_is(done: tuple[Path, str]) -> None:
     folder, printed = done
+    assert "Rig\n  ✓ rig: the lock is given back\n" in printed
     assert "rig mine: 6 of 14 checks failed, on power and arm" in printed
     assert f"page: {Path('out/report.html')}" in printed
     assert (folder / "out" / "report.html").exists()
