@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from horus.errors import HorusError
+from horus.testing.rig import choice
+from horus.testing.virtual import inside
 
 
 class NoPytestError(HorusError, ImportError):
@@ -21,10 +23,20 @@ def checks_folder() -> Path:
     return Path(str(files("horus_hil"))) / "checks"
 
 
+def _is_virtual(named: str) -> bool:
+    try:
+        chosen = choice.find(named)
+    except HorusError:  # which the run itself tells
+        return False
+    return chosen.how == choice.LIVE and chosen.rig.kind == "virtual"
+
+
 def run(rig: str, arguments: Sequence[str] = ()) -> int:
     """Run the checks on a rig; ``arguments`` are pytest's. Return the exit status of the run."""
     if find_spec("pytest") is None:
         raise NoPytestError('the checks run on pytest: `pip install "horus[hil]"`')
+    if _is_virtual(rig) and not inside.is_inside():
+        return inside.run(rig, arguments)
     import pytest
 
     class Begun:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -60,6 +61,44 @@ class BenchFaults(Faults):
         self.plug()
 
 
+class WiredFaults(TwinFaults):
+    """Faults of a twin that is unplugged by the means of the rig's file, if that gives any."""
+
+    def __init__(
+        self,
+        device: str,
+        journal: Journal,
+        send: Callable[[str, float | None], object],
+        breakers: Mapping[str, Breaker],
+    ) -> None:
+        super().__init__(device, journal, send)
+        self._breaker = breakers.get("unplug")
+        self._cut = False
+
+    def unplug(self) -> None:
+        """Take the device away from its bus."""
+        if self._breaker is None:
+            super().unplug()
+            return
+        self.journal.did(self.device, "unplug", type(self._breaker).__name__)
+        self._cut = True  # before it is: whatever goes wrong, it is put back
+        self._breaker.cut()
+
+    def plug(self) -> None:
+        """Put it back."""
+        if self._breaker is None:
+            super().plug()
+        elif self._cut:
+            self._breaker.restore()
+            self._cut = False
+            self.journal.undone(self.device, "unplug")
+
+    def clear(self) -> None:
+        """Undo all faults."""
+        self.plug()
+        super().clear()
+
+
 class LiveDevice(DeviceUnderTest):
     """A device with its node in this process; ``twins`` are in processes of their own."""
 
@@ -75,7 +114,9 @@ class LiveDevice(DeviceUnderTest):
     ) -> None:
         super().__init__(device)
         self.kind = rig.kind
-        self.run_args = ("--mock",) if twins else ()
+        #: Whether the twins are behind simulated buses, and not behind those of a real kernel.
+        self._mock = twins and rig.kind != "virtual"
+        self.run_args = ("--mock",) if self._mock else ()
         self._rig = rig
         self._folder = folder
         self._twins = twins
@@ -85,7 +126,7 @@ class LiveDevice(DeviceUnderTest):
         self._more: list[Publisher | Subscriber] = []
         self.fault: Faults = BenchFaults(self.name, journal, breakers)
         if twins:
-            self.fault = self._twin_faults(self.name)
+            self.fault = self._twin_faults(self.name, {} if self._mock else breakers)
         driver = self.entry.driver
         self.data = Subscriber(topics.data_topic(self.name, driver), depth=1000)
         self.status = Subscriber(topics.status_topic(self.name), depth=1000)
@@ -98,8 +139,8 @@ class LiveDevice(DeviceUnderTest):
     def reopen(self) -> None:
         """Begin with a new node."""
         root = self._rig.root_of(self.entry.bus)
-        self._buses = Buses(self._rig.robot.tree(root), mock=self._twins)
-        if self._twins:  # claimed as real ones are
+        self._buses = Buses(self._rig.robot.tree(root), mock=self._mock)
+        if self._mock:  # claimed as real ones are
             for name, handle in self._buses.handles.items():
                 whole = self._rig.robot.buses[name].backend.kind == "serial"
                 handle.claims = Claims(f"{os.environ['HORUS_SESSION_ID']} {name}", whole=whole)
@@ -107,7 +148,7 @@ class LiveDevice(DeviceUnderTest):
             driver_node(
                 entry,
                 self._buses.handles[entry.bus],
-                mock=self._twins,
+                mock=self._mock,
                 address=self._buses.addresses[entry.bus],
             )
             for entry in (self._entry, self._beside)
@@ -243,12 +284,14 @@ class LiveDevice(DeviceUnderTest):
         except CallRefusedError as error:
             pytest.skip(f"{self.name}: {error}")
 
-    def _twin_faults(self, name: str) -> TwinFaults:
+    def _twin_faults(
+        self, name: str, breakers: Mapping[str, Breaker] = MappingProxyType({})
+    ) -> TwinFaults:
         def send(kind: str, value: float | None) -> None:
             arguments = () if value is None else (value,)
             call(topics.truth_topic(name), "fault", kind, *arguments)
 
-        return TwinFaults(name, self._journal, send)
+        return WiredFaults(name, self._journal, send, breakers)
 
     @property
     def config_file(self) -> Path:

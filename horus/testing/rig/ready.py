@@ -72,6 +72,13 @@ def look(
     return found
 
 
+def with_buses_found(rig: RigFile, root: Path = ROOT) -> RigFile:
+    """Return a rig with those of its buses found that are there; nothing is asked or locked."""
+    found = Readiness(rig)
+    _find(found, list(rig.robot.buses), root)
+    return found.rig
+
+
 def _above(rig: RigFile, name: str) -> list[BusEntry]:
     """Return a bus and all that it hangs from."""
     found = []

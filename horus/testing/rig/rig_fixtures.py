@@ -78,7 +78,7 @@ def _live(
 ) -> Iterator[DeviceUnderTest]:
     assert rig.workshop is not None
     breakers = rig.workshop.breakers(about.entry.name)
-    twins = not rig.is_live
+    twins = rig.has_twins
     made = LiveDevice(rig.file, about, rig.journal, folder, breakers, twins=twins)
     try:
         yield made

@@ -18,6 +18,7 @@ from horus.testing.rig.file import RigDevice, RigFile
 from horus.testing.rig.kinds import CHECKS
 from horus.testing.rig.under_test import Journal
 from horus.testing.rig.workshop import Workshop
+from horus.testing.virtual import inside
 
 #: How a run on a rig ends, beside 0 (passed) and 1 (failed); the last by Ctrl-C.
 USAGE, NOT_READY, REFUSED, NOTHING_RAN, INTERRUPTED = 2, 3, 4, 5, 130
@@ -67,6 +68,11 @@ class RigSession:
         """Return whether what is tested is really plugged in."""
         return self.how == LIVE
 
+    @property
+    def has_twins(self) -> bool:
+        """Return whether the devices are twins in processes of their own."""
+        return self.how == TWINS or (self.is_live and self.file.kind == "virtual")
+
     # which tests, and in which order ------------------------------------------------------------
 
     def pytest_report_header(self) -> list[str]:
@@ -104,7 +110,7 @@ class RigSession:
             self.workshop = Workshop(
                 self.file,
                 self.devices,
-                twins=self.how == TWINS,
+                twins=self.has_twins,
                 scale=self.scale,
                 person=self.person,
             )
@@ -222,6 +228,8 @@ def begin(config: pytest.Config, named: str) -> None:
         chosen = choice.find(named)
     except ConfigError as error:
         end(f"the rig cannot be used:\n{error}", USAGE)
+    if chosen.how == LIVE and chosen.rig.kind == "virtual" and not inside.is_inside():
+        end(f"{named} is a virtual machine: horus hil run {named}", NOT_READY)
     made = config.stash[KEY] = RigSession(config, chosen)
     is_worker = hasattr(config, "workerinput")  # of pytest-xdist, which sends what it finds
     if not is_worker:

@@ -23,10 +23,15 @@ from horus.runtime.process import Guardian
 from horus.testing.rig.faults import Breaker, MeansError, breaker_type
 from horus.testing.rig.file import RigFile
 from horus.testing.rig.onefile import write_robot
+from horus.testing.rig.ready import with_buses_found
 
 _SESSION = "HORUS_SESSION_ID"
 #: How long (s) processes may take to stop once this one was killed; to start; to end.
 GRACE, START_WAIT, STOP_WAIT = 3.0, 30.0, 10.0
+
+
+#: What holds the twins of a bus: on simulated buses, and at the far end of a real kernel's.
+TWINS = ("horus.hardware.twins", "horus.testing.virtual.twins")
 
 
 class TwinsError(HorusError, RuntimeError):
@@ -47,6 +52,7 @@ class Workshop:
     ) -> None:
         self.rig = rig
         self._person = person
+        self._scale = scale
         self._before = os.environ.get(_SESSION)
         self._twins: list[subprocess.Popen[bytes]] = []
         self._made: dict[tuple[str, str], Breaker] = {}
@@ -102,11 +108,19 @@ class Workshop:
         leftovers.clean()
 
     def _start_twins(self, names: list[str]) -> None:
-        devices = [self.rig.robot.hardware[name] for name in names]
-        path = write_robot(self.rig.robot, devices, self.session.path / "twins")
+        robot = self.rig.robot
+        devices = [robot.hardware[name] for name in names]
+        if self.rig.kind == "virtual":  # twins at the far end of real buses
+            rig = with_buses_found(self.rig)
+            ends = {end for wire in rig.wires.values() for end in wire.ends}
+            ends |= {device.bus for device in devices}
+            roots_used = {rig.root_of(end) for end in ends}
+            robot = rig.robot
+            devices = [d for d in robot.hardware.values() if rig.root_of(d.bus) in roots_used]
+        path = write_robot(robot, devices, self.session.path / "twins")
         roots = dict.fromkeys(self.rig.root_of(device.bus) for device in devices)
         waiting = dict(self._start_twin(path, bus) for bus in roots)
-        deadline = time.monotonic() + START_WAIT
+        deadline = time.monotonic() + START_WAIT * self._scale
         while not all(ready.exists() for ready in waiting.values()):
             for bus, ready in waiting.items():
                 ended = any(twin.poll() is not None for twin in self._twins)
@@ -116,7 +130,8 @@ class Workshop:
 
     def _start_twin(self, path: Path, bus: str) -> tuple[str, Path]:
         ready = path.parent / f"{bus}.ready"
-        module = ("module", "horus.hardware.twins", "--config", str(path), "--bus", bus)
+        name = TWINS[self.rig.kind == "virtual"]
+        module = ("module", name, "--config", str(path), "--bus", bus)
         twin = subprocess.Popen(
             [sys.executable, child.__file__, str(os.getpid()), *module],
             env={**os.environ, READY_FILE: str(ready)},

@@ -35,9 +35,9 @@ def attribute(kind: int, *parts: bytes) -> bytes:
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(data), kind) + data + bytes(-len(data) % 4)
 
 
-def change(index: int, *attributes: bytes, flags: int = 0) -> bytes:
-    """Return the message that changes an interface."""
-    body = _LINK.pack(socket.AF_UNSPEC, 0, index, flags, flags) + b"".join(attributes)
+def change(index: int, *attributes: bytes, flags: int = 0, mask: int = 0) -> bytes:
+    """Return the message that changes an interface, and those of its flags that the mask has."""
+    body = _LINK.pack(socket.AF_UNSPEC, 0, index, flags, mask) + b"".join(attributes)
     return _HEADER.pack(_HEADER.size + len(body), RTM_NEWLINK, _REQUEST_ACK, 1, 0) + body
 
 
@@ -49,6 +49,11 @@ def bit_rate(index: int, bitrate: int = BITRATE, restart_ms: int = RESTART_MS) -
         attribute(IFLA_CAN_RESTART_MS, struct.pack("=I", restart_ms)),
     )
     return change(index, attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, b"can\0"), about))
+
+
+def switch(index: int, on: bool) -> bytes:
+    """Return the message that sets an interface up or down."""
+    return change(index, flags=IFF_UP * on, mask=IFF_UP)
 
 
 def ask(message: bytes) -> None:
@@ -66,7 +71,7 @@ def set_up(name: str) -> None:
     """Set the bit rate of an adapter and switch it on."""
     index = socket.if_nametoindex(name)
     ask(bit_rate(index))
-    ask(change(index, flags=IFF_UP))
+    ask(switch(index, True))
 
 
 def fresh(known: set[int]) -> list[str]:

@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from horus.testing.virtual import hardware, image
+from horus.testing.virtual import bytecode, hardware, image
 from horus.testing.virtual.fetch import Cache
 
 MEMORY = 768  # MB
@@ -96,7 +96,14 @@ class Emulator:
             words += ["-device", f"virtserialport,chardev={name},name={name}"]
         words += ["-chardev", self._outside("terminal"), "-device", "virtconsole,chardev=terminal"]
         words += self._host_files()
-        words += ["-object", "can-bus,id=can", "-device", "piix3-usb-uhci,id=uhci,addr=6"]
+        words += [
+            "-object",
+            "can-bus,id=can",
+            "-object",
+            "can-bus,id=can2",
+            "-device",
+            "piix3-usb-uhci,id=uhci,addr=6",
+        ]
         for line in hardware.LINES:
             here, there = socket.socketpair()
             self._theirs += [here, there]
@@ -111,7 +118,9 @@ class Emulator:
     def _host_files(self) -> list[str]:
         words = []
         shares = [(f"share{n}", path, "") for n, path in enumerate(self.shares)]
-        files = [("host", Path("/"), ",readonly=on"), *shares]
+        compiled = bytecode.prepare(self.cache.folder / "bytecode")
+        files = [("host", Path("/"), ",readonly=on"), ("bytecode", compiled, ",readonly=on")]
+        files += shares
         for slot, (tag, path, mode) in enumerate(files, hardware.FREE_SLOT):
             folder = str(path).replace(",", ",,")
             words += [

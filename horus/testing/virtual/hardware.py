@@ -5,6 +5,8 @@ name       in the machine                           its other end
 =========  =======================================  ================================================
 can_a      kvaser_pci at 0000:00:04.0               can_b, by one CAN bus
 can_b      kvaser_pci at 0000:00:05.0               can_a
+can_c      kvaser_pci at 0000:00:08.0               can_d, by another CAN bus
+can_d      kvaser_pci at 0000:00:09.0               can_c
 uart       /dev/ttyS1, a 16550A                     `Port` uart.twin, in the machine too
 usb        /dev/ttyUSB0, an FTDI FT232 (0403:6001)  `Port` usb.twin, in the machine too
 smbus      PIIX4 SMBus with EEPROMs at 0x50-0x57
@@ -25,6 +27,8 @@ USB_SERIAL = "HORUS001"
 PLUGGABLE: Mapping[str, Mapping[str, Any]] = {
     "can_a": {"driver": "kvaser_pci", "canbus": "can", "addr": "4"},
     "can_b": {"driver": "kvaser_pci", "canbus": "can", "addr": "5"},
+    "can_c": {"driver": "kvaser_pci", "canbus": "can2", "addr": "8"},
+    "can_d": {"driver": "kvaser_pci", "canbus": "can2", "addr": "9"},
     "usb": {
         "driver": "usb-serial",
         "chardev": "usb",
@@ -36,7 +40,7 @@ PLUGGABLE: Mapping[str, Mapping[str, Any]] = {
 #: Which CAN adapter devices are on, and which one their twins are on.
 PAIRS: Mapping[str, str] = {"can_a": "can_b"}
 #: The first place on the PCI bus that nothing else is at.
-FREE_SLOT = 7
+FREE_SLOT = 10
 #: Lines that end in the machine itself, where a twin stands at the other end.
 LINES = ("uart", "usb")
 #: Modules of the kernel for all of that.

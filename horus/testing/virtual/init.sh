@@ -5,7 +5,7 @@
 /bin/busybox --install -s /bin
 export PATH=/bin
 
-mkdir -p /dev /proc /sys /host /over /new /lib/modules
+mkdir -p /dev /proc /sys /host /bytecode /over /new /lib/modules
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
@@ -17,6 +17,7 @@ ip link set lo up
 
 options=trans=virtio,version=9p2000.L,msize=512000
 mount -t 9p -o "$options,ro,cache=loose" host /host || echo "cannot mount the host's files"
+mount -t 9p -o "$options,ro,cache=loose" bytecode /bytecode || echo "cannot mount the byte code"
 mount -t tmpfs over /over
 mkdir /over/upper /over/work
 

@@ -180,9 +180,8 @@ class Machine:
 
     def _prepare(self) -> None:
         """Lay the machine's own files over the host's, and load what drives its hardware."""
-        script = [
-            "mount -t overlay -o lowerdir=/host,upperdir=/over/upper,workdir=/over/work over /new"
-        ]
+        layers = "lowerdir=/bytecode:/host,upperdir=/over/upper,workdir=/over/work"
+        script = [f"mount -t overlay -o {layers} over /new"]
         script += [f"mount --rbind /{name} /new/{name}" for name in ("dev", "proc", "sys")]
         script += [
             "mkdir -p /new/dev/shm /new/dev/pts",

@@ -23,6 +23,7 @@ MEANS: Mapping[str, str] = {
     "gpio-relay": "horus.testing.rig.faults.gpio_relay:GpioRelay",
     "network-relay": "horus.testing.rig.faults.network_relay:NetworkRelay",
     "person": "horus.testing.rig.faults.person:Person",
+    "qmp": "horus.testing.rig.faults.qmp:QmpPlug",
     "usb-hub": "horus.testing.rig.faults.usb_hub:UsbHub",
 }
 #: The faults for which a rig's file can give means.
