@@ -1,6 +1,7 @@
 """That growth is measured and judged; how fast anything is, is not tested."""
 
 import json
+import math
 
 import pytest
 
@@ -11,7 +12,9 @@ QUICK = [series for series in growth.SERIES if series.key != "nodes"]  # which t
 
 @pytest.mark.parametrize("series", QUICK, ids=lambda s: s.key)
 def test_each_series_measures_a_cost(series):
-    assert all(series.measure(size, 0.01) > 0 for size in series.sizes[:2])
+    # Some are differences of two measurements, which a busy machine may turn round.
+    costs = [series.measure(size, 0.01) for size in series.sizes[:2]]
+    assert all(math.isfinite(cost) and cost != 0 for cost in costs)
 
 
 def test_what_grows_where_it_should_not_is_marked():
