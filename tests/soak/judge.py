@@ -16,8 +16,8 @@ class Trend:
 
     name: str
     unit: str
-    first: float  #: median of the first tenth
-    last: float  #: median of the last tenth
+    first: float  #: median of the first tenth, or its least
+    last: float  #: median of the last tenth, or its least
     growth: float  #: by the fit, over the whole time
     bound: float  #: the most that growth, and last - first, may be
     both_ways: bool = False  #: that it falls is as bad as that it grows
@@ -60,12 +60,18 @@ def trend(
     bound: float,
     *,
     both_ways: bool = False,
+    least: bool = False,
 ) -> Trend:
-    """Judge a series of (seconds, figure)."""
+    """Judge a series of (seconds, figure).
+
+    With ``least``, the ends are the least of a tenth each: for a figure that a busy machine can
+    only make larger.
+    """
     values = [y for _, y in points]
     if not values:
         raise ValueError(f"{name}: there is no figure to judge")
     tenth = max(1, len(values) // 10)
-    first, last = statistics.median(values[:tenth]), statistics.median(values[-tenth:])
+    of = min if least else statistics.median
+    first, last = of(values[:tenth]), of(values[-tenth:])
     growth = slope(points) * (points[-1][0] - points[0][0])
     return Trend(name, unit, first, last, growth, bound, both_ways)

@@ -7,10 +7,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from horus.runtime import runlog
 from horus.runtime.linux import descendants
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 KB = 1024
+#: Where a run keeps what it printed, and the most that it takes there (bytes).
+LOGS, LOG_LIMIT = (runlog.FILE, runlog.OLD_FILE), 2 * runlog.LIMIT
 
 
 def processes(root: int) -> dict[int, str]:
@@ -59,13 +62,17 @@ def _memory(pid: int) -> dict[str, float]:
 
 
 def shared_memory(folder: Path, pids: Sequence[int]) -> dict[str, float]:
-    """Return files and bytes of a folder in shared memory, and the semaphores of the processes."""
-    files = size = 0
+    """Return files and bytes of a folder in shared memory, and the semaphores of the processes.
+
+    What the run has printed is kept there too, up to a size: those bytes are counted apart.
+    """
+    files = size = log = 0
     for path, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
-                size += (Path(path) / name).lstat().st_blocks * 512
-                files += 1
+                taken = (Path(path) / name).lstat().st_blocks * 512
+                log, size = (log + taken, size) if name in LOGS else (log, size + taken)
+                files += name != runlog.OLD_FILE
     heads = tuple(f"sem.horus.{pid}." for pid in pids)
     bells = sum(name.startswith(heads) for name in os.listdir("/dev/shm"))
-    return {"shm_files": files, "shm_bytes": size, "semaphores": bells}
+    return {"shm_files": files, "shm_bytes": size, "semaphores": bells, "log_bytes": log}

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from .judge import Trend, trend
+from .machine import LOG_LIMIT
 
 KB, MB = 1024.0, 1024.0**2
 Sample = dict[str, Any]
@@ -58,7 +59,9 @@ def _of_node(samples: Sequence[Sample], name: str) -> dict[str, Trend]:
     ticks, phase = of("even"), of("phase_ns")
     return {
         "ticks": trend(f"{name}: ticks on the grid", "ticks", ticks, TICKS, both_ways=True),
-        "grid": trend(f"{name}: place of the grid", "ns", phase, PHASE_NS, both_ways=True),
+        "grid": trend(
+            f"{name}: place of the grid", "ns", phase, PHASE_NS, both_ways=True, least=True
+        ),
     }
 
 
@@ -110,6 +113,8 @@ def _faults(samples: Sequence[Sample], end: dict[str, Any]) -> Iterator[str]:
     for name, node in done["nodes"].items():
         if node["failed"]:
             yield f"{node['failed']} ticks of node {name} raised"
+    if (log := samples[-1]["shm"]["log_bytes"]) > LOG_LIMIT:
+        yield f"what was printed takes {_size(log, 'B')}, allowed {_size(LOG_LIMIT, 'B')}"
     if end["status"] != 0:
         yield f"Ctrl-C ended it with status {end['status']} after {end['seconds']:.1f} s"
     if end["alive"]:
@@ -177,7 +182,8 @@ def text(samples: Sequence[Sample], end: dict[str, Any]) -> str:
         "",
         f"shared memory: {shm['shm_files']} files, {shm['shm_bytes'] / KB:.0f} kB, "
         f"{shm['semaphores']} semaphores; grew "
-        f"{_size(found['shared memory']['shm_bytes'].growth, 'B')}",
+        f"{_size(found['shared memory']['shm_bytes'].growth, 'B')}; and "
+        f"{shm['log_bytes'] / KB:.0f} kB of what was printed",
         "sent: " + ", ".join(f"{n} on {topic}" for topic, n in sorted(done["sent"].items()) if n),
         f"stopped in {end['seconds']:.1f} s, status {end['status']}",
     ]

@@ -45,3 +45,12 @@ def test_one_point_has_no_slope_and_none_is_an_error():
     assert slope([(1.0, 2.0)]) == 0.0
     with pytest.raises(ValueError, match="no figure"):
         trend("memory", "B", [], bound=1.0)
+
+
+def test_what_a_busy_machine_makes_larger_is_judged_by_its_least():
+    points = [(float(t), 1.0 if t % 3 else 50.0 + t) for t in range(100)]
+    late = [(float(t), 1.0 if t < 50 or t % 10 == 0 else 50.0) for t in range(100)]
+    assert trend("grid", "ns", late, bound=2.0, least=True).last == 1.0
+    assert trend("grid", "ns", points, bound=2.0, both_ways=True, least=True).flat
+    moved = [(t, y + 5.0 * (t > 50)) for t, y in points]
+    assert not trend("grid", "ns", moved, bound=2.0, both_ways=True, least=True).flat

@@ -40,6 +40,7 @@ class Grid:
         self._times, seconds = float(node.rate).as_integer_ratio()
         self._seconds = seconds * NS
         self._first = 0
+        self._forgiven = 0
         self._phase, self._even = _NEVER, -_NEVER
         self._lately: deque[tuple[int, int]] = deque(maxlen=WINDOW)
 
@@ -52,11 +53,16 @@ class Grid:
                 self._first = now
             passed = now - self._first
             number = (passed * self._times + self._seconds // 2) // self._seconds
-            phase = passed - number * self._seconds // self._times
             info = node.info
+            done = info.tick_count() + info.overruns()
+            if node._node_excused:  # what it skipped while it had no device is not counted
+                self._forgiven = number - done
+                return tick(node)
+            done += self._forgiven
+            phase = passed - done * self._seconds // self._times
             if phase < self._phase:
                 self._phase = phase
-            even = info.tick_count() + info.overruns() - number
+            even = done - number
             if even > self._even:
                 self._even = even
             return tick(node)
