@@ -54,11 +54,16 @@ def within(value: float, bounds: tuple[float, float]) -> float:
     return min(max(value, bounds[0]), bounds[1])
 
 
+def warm_up(seconds: float) -> float:
+    """Return how much of a run is not judged."""
+    return within(seconds / 10, WARM_UP)
+
+
 def soak(robot: Robot, seconds: float, begin: float) -> list[dict[str, Any]]:
     """Look at the robot from the end of the warm-up on; return what was seen."""
-    warm_up, interval = within(seconds / 10, WARM_UP), within(seconds / 400, INTERVAL)
+    interval = within(seconds / 400, INTERVAL)
     samples: list[dict[str, Any]] = []
-    due = begin + warm_up
+    due = begin + warm_up(seconds)
     while due <= begin + seconds:
         while (left := due - time.monotonic()) > 0:
             time.sleep(min(left, 1.0))
@@ -94,7 +99,7 @@ def main() -> int:
     seconds, before = options.minutes * 60, machine()
     print(machine_line(before))
     print(f"horus {horus.__version__} ({CORE_NAME} core): the rover, {options.minutes:g} minutes")
-    robot = Robot()
+    robot = Robot(warm_up(seconds))
     try:
         robot.start()
         samples = soak(robot, seconds, time.monotonic())

@@ -30,9 +30,13 @@ NODES = {"imu", "left_wheel", "right_wheel", "attitude", "drive", "logger"}
 
 
 class Robot:
-    """A running rover; `close` ends it and removes what it had."""
+    """A running rover; `close` ends it and removes what it had.
 
-    def __init__(self) -> None:
+    Args:
+        warm_up: s after its start until it is judged.
+    """
+
+    def __init__(self, warm_up: float) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="horus-soak-"))
         self.shm = Path(tempfile.mkdtemp(prefix="horus-soak-", dir="/dev/shm"))
         self.log = self.folder / "log"
@@ -42,6 +46,7 @@ class Robot:
         environment.update(
             HORUS_SHM_DIR=str(self.shm),
             HORUS_SOAK_FOLDER=str(self.folder),
+            HORUS_SOAK_WARM_UP=str(warm_up),
             PYTHONPATH=os.pathsep.join(filter(None, [str(INSIDE), os.environ.get("PYTHONPATH")])),
         )
         with self.log.open("w") as log:

@@ -23,7 +23,7 @@ from horus.scheduler import Scheduler
 EVERY = 1.0  # s
 WINDOW = 10  # seconds over which the best tick is told
 SIZE = 8192  # bytes of the file
-SETTLED = 1.5  # s after the start: by then a process has imported what it needs
+SETTLED = (0.3, 0.6, 0.9)  # of the warm-up: by the last, a process has imported what it needs
 NS = 1_000_000_000
 _NEVER = 1 << 62
 
@@ -140,6 +140,7 @@ def _watch(folder: Path) -> None:
 
 if os.environ.get("HORUS_SOAK_FOLDER"):
     _watch(Path(os.environ["HORUS_SOAK_FOLDER"]))
-    _timer = threading.Timer(SETTLED, _rebuild_interned)
-    _timer.daemon = True
-    _timer.start()
+    for _part in SETTLED:
+        _timer = threading.Timer(_part * float(os.environ["HORUS_SOAK_WARM_UP"]), _rebuild_interned)
+        _timer.daemon = True
+        _timer.start()
