@@ -17,10 +17,12 @@ from horus.testing.fixtures import *  # noqa: F403
 
 _SHM = Path("/dev/shm")
 
-# A suite started in the background of a script inherits a SIGINT that is ignored, and so would
-# every process that a test starts and presses Ctrl-C on.
+# A suite started in the background of a script inherits a SIGINT that is ignored, one started with
+# nohup such a SIGHUP, and so would every process that a test starts and sends one to.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
