@@ -184,7 +184,7 @@ def test_while_nobody_looks_nothing_is_looked_at(robot, browser, wait_for, monke
     assert has_readers("horus/nodes")
     events.close()
     wait_for(lambda: not has_readers("horus/nodes"))
-    assert browser.server.hub.last is None
+    wait_for(lambda: browser.server.hub.last is None)
     wait_for(lambda: browser.server.watchers == 0)
     next(browser.events())
 
