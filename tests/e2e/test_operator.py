@@ -19,6 +19,8 @@ import pytest
 
 from horus.cli.main import COMMANDS
 
+pytestmark = pytest.mark.slow
+
 WORKBENCH = Path(__file__).parents[2] / "examples" / "workbench"
 DEVICES = (
     "imu", "battery", "servos", "air", "analog", "dial", "front", "rear", "left_wheel",

@@ -11,6 +11,8 @@ import pytest
 
 from horus.testing.report import results
 
+pytestmark = pytest.mark.slow
+
 BROKEN = Path(__file__).parent / "broken"
 RIG = """\
 rig: {{name: broken, kind: mock}}

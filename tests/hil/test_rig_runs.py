@@ -19,6 +19,8 @@ from horus.testing.rig.file import load
 from horus.testing.rig.workshop import Workshop
 from tests.hil.sysfs import Sysfs
 
+pytestmark = pytest.mark.slow
+
 Wait = Callable[..., None]
 #: Longest wait (s) for anything: a busy machine takes its time to start a run.
 PATIENCE = 180.0
