@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -31,6 +32,12 @@ def samples(device: DeviceUnderTest, count: int = AVERAGED) -> list[tuple[Any, T
 
     device.until(enough, 2.0 + 2 * count * period(device))
     return seen
+
+
+def measures(message: Any) -> bool:
+    """Return whether a message measures anything; a position without a fix, say, does not."""
+    known = quantities(message, None)
+    return not known or any(math.isfinite(n) for one in known for n in one.measured(message))
 
 
 def settled(device: DeviceUnderTest, when: str) -> dict[str, float]:
