@@ -138,7 +138,7 @@ class Control:
 
     def enter(self, index: int, serial: int) -> None:
         """Make a reader entry this process's; call it with the lock held."""
-        pid, start = files.own_stamp()
+        pid, start = session.own_stamp()
         self.memory[L.CONTROL_WAITING + index] = 0
         _ENTRY.pack_into(self.memory, L.CONTROL_ENTRIES + index * L.ENTRY_SIZE, pid, serial, start)
 

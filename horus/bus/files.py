@@ -16,21 +16,7 @@ from horus.errors import CorruptTopicError, TopicNameError
 
 MAX_NAME = 128
 
-
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(/[A-Za-z0-9_][A-Za-z0-9_.\-]*)*")
-
-
-#: When this process started: stamped on all that it makes.
-_own_start: tuple[int, int] | None = None
-
-
-def own_stamp() -> tuple[int, int]:
-    """Return this process's pid and start time, read once for each process."""
-    global _own_start
-    pid = os.getpid()
-    if _own_start is None or _own_start[0] != pid:
-        _own_start = (pid, session.process_start_time(pid) or 0)
-    return _own_start
 
 
 def check_name(name: object) -> str:

@@ -88,7 +88,7 @@ def create_ring(
 
     ``fill`` puts the messages into it that it takes over. Readers see it when that is done.
     """
-    pid, start = files.own_stamp()
+    pid, start = session.own_stamp()
     head = _RING.pack(
         L.RING_MAGIC, L.VERSION, L.RING_HEADER, slots, stride, publisher, pid, start, 0, depth
     )

@@ -64,6 +64,19 @@ def process_start_time(pid: int) -> int | None:
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
+#: When this process started: stamped on all that it makes.
+_own_start: tuple[int, int] | None = None
+
+
+def own_stamp() -> tuple[int, int]:
+    """Return this process's pid and start time, read once for each process."""
+    global _own_start
+    pid = os.getpid()
+    if _own_start is None or _own_start[0] != pid:
+        _own_start = (pid, process_start_time(pid) or 0)
+    return _own_start
+
+
 def _exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -78,7 +91,8 @@ def is_alive(pid: int, start: int) -> bool:
     """Return whether the process that had this pid and start time still runs."""
     if pid <= 0:
         return False
-    now = process_start_time(pid)
+    # Of itself a process asks only once: an emulator may tell each of its threads another time.
+    now = own_stamp()[1] if pid == os.getpid() else process_start_time(pid)
     return now is not None and (now == start or not start or not now)
 
 
@@ -220,7 +234,7 @@ def new_session() -> Session:
             continue  # taken, or the parent was just cleaned away
         except OSError as error:
             raise explain(error, path) from None
-        owner = {"pid": os.getpid(), "start": process_start_time(os.getpid()), "made": time.time()}
+        owner = {"pid": os.getpid(), "start": own_stamp()[1], "made": time.time()}
         try:
             (path / OWNER_FILE).write_text(json.dumps(owner))
             make_dir(path / "topics")

@@ -10,8 +10,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from horus.bus import files, session
 from horus.bus import layout as L
+from horus.bus import session
 
 if TYPE_CHECKING:
     from posix_ipc import Semaphore
@@ -51,7 +51,7 @@ class Bell:
         import posix_ipc
 
         if self._semaphore is None:
-            pid, start = files.own_stamp()
+            pid, start = session.own_stamp()
             name = semaphore_name(pid, start, self.serial)
             try:
                 self._semaphore = posix_ipc.Semaphore(name, posix_ipc.O_CREAT, mode=0o600)

@@ -90,6 +90,7 @@ static PyObject *s_uint8, *s_stamp_ns; /* names that are used again and again */
 
 static PyObject *Lender_call(PyObject *callable, PyObject *const *args, size_t flags, PyObject *names) {
     Lender *self = (Lender *)callable;
+    fetch_warm(self->slots);
     Py_ssize_t count = PyVectorcall_NARGS(flags);
     PyObject *stamp = Py_None;
     bool plain = self->frames && !self->slots->dead && (count == 1 || count == 2) && !PyType_Check(args[0]);

@@ -52,6 +52,14 @@ static inline char *block_of(const Mapped *pool, uint32_t slot) {
     return (char *)pool->blocks.buf + FRAMES_BLOCKS + (size_t)slot * FRAMES_BLOCK;
 }
 
+/* Ask for what look and the reader of the array will need. */
+static inline void fetch_frame(const Looks *self, const Mapped *pool, uint32_t slot) {
+    const char *block = block_of(pool, slot);
+    fetch_line_to_write(block + BLOCK_PINS + self->reader);
+    fetch_line(block);
+    fetch_line((const char *)pool->frames.buf + pool->first + slot * pool->capacity);
+}
+
 /* Set the pin, and look whether the frame is there; the pin is cleared if not. */
 static inline bool pin_frame(char *block, uint32_t reader, uint64_t serial) {
     store_byte(block + BLOCK_PINS + reader, 1);

@@ -416,6 +416,7 @@ static PyObject *decode_frame(Reader *self, uint64_t hash, const char *data, uin
     Mapped *pool = find_pool(self->looks, ref.publisher, ref.part);
     if (!pool || ref.slot >= pool->slots || ref.length > pool->capacity)
         return NULL;
+    fetch_frame(self->looks, pool, ref.slot);
     Py_INCREF(pool); /* Python code may run */
     Py_XINCREF(layout);
     PyObject *message = look(self->looks, pool, &ref, data + REF_SIZE);

@@ -78,6 +78,19 @@ static inline void store_byte(char *at, char value) {
     atomic_store_explicit((_Atomic char *)at, value, memory_order_release);
 }
 
+/* Ask for cache lines that the other end has changed, so that they come side by side and not one after the other. It is only a
+ * hint: the address may be anything. */
+static inline void fetch_line(const char *at) {
+    __builtin_prefetch(at, 0, 3);
+}
+static inline void fetch_line_to_write(const char *at) {
+#if defined(__x86_64__) /* without this the compiler asks for a shared copy, which would have to be asked for again */
+    __asm__ volatile("prefetchw %0" : : "m"(*at));
+#else
+    __builtin_prefetch(at, 1, 3);
+#endif
+}
+
 /* Copy bytes from or to a slot, which may be overwritten meanwhile: the sequence word tells afterwards. ThreadSanitizer, which
  * knows nothing of that, sees atomic accesses. */
 #ifdef __SANITIZE_THREAD__

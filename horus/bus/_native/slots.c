@@ -104,6 +104,17 @@ static uint64_t taken_of(const Slots *self, const Pool *pool) {
     return taken;
 }
 
+/* Ask for what take_warm will look at: all of it was last written by a reader. */
+static inline void fetch_warm(const Slots *self) {
+    const Slot *slot = self->newest ? self->newest->older : NULL;
+    if (!slot)
+        return;
+    fetch_line((const char *)slot->pool->memory.buf + FRAMES_TAKEN);
+    fetch_line_to_write(slot->block);
+    fetch_line(slot->block + BLOCK_PINS);
+    fetch_line_to_write(slot->data);
+}
+
 /* The newest frame but one that everybody has taken and nobody looks at. */
 static Slot *take_warm(Slots *self, uint64_t size) {
     const Pool *pool = NULL;
