@@ -208,8 +208,9 @@ class Publisher(End):
     def _let_the_core_lend(self, frames: loans.Frames) -> None:
         """Let the C core lend what needs no Python: it asks ``frames`` for the rest."""
         if self._declared is None:
-            method = type(self).loan.__get__(self)
-            self.__dict__["loan"] = core.Lender(frames.slots, self._writer, frames, method)
+            self.__dict__["loan"] = core.Lender(
+                frames.slots, self._writer, frames, self._lend_slowly
+            )
 
     @overload
     def loan(
@@ -242,6 +243,10 @@ class Publisher(End):
             MessageTooLargeError: it has more than 256 MiB.
 
         """
+        # Who bound this method before the first loan is served by the core as well.
+        return self.__dict__.get("loan", self._lend_slowly)(*args, **more)
+
+    def _lend_slowly(self, /, *args: Any, **more: Any) -> Any:
         if args and isinstance(args[0], type):
             return self._lend_message(*args, **more)
         return self._lend_array(*args, **more)

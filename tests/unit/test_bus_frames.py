@@ -677,3 +677,19 @@ def test_clean_takes_the_pools_of_the_dead(shm):
     assert frames_of(shm)
     leftovers.clean(at_once=True)
     assert not (shm / "topics" / "image").exists()
+
+
+def test_a_loan_bound_before_the_first_one_is_served_as_later_ones_are():
+    with Topic("image") as topic, closing(Publisher("image")) as publisher:
+        early, early_of_topic = publisher.loan, topic.loan
+        for lend in (early, early_of_topic):
+            with lend(SHAPE):
+                pass
+        assert type(early(SHAPE)) is type(publisher.loan(SHAPE))
+        assert type(early_of_topic(SHAPE)) is type(topic.loan(SHAPE))
+        with early(SHAPE) as array:
+            array[:] = 7
+        topic.recv(), topic.recv()
+        assert (topic.recv() == 7).all()
+        with pytest.raises(MessageTypeError, match="loan\\(dict\\)"):
+            early(dict, SHAPE)
