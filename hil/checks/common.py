@@ -71,7 +71,7 @@ def applies(device: DeviceUnderTest, what: str) -> None:
     exempt = device.entry.driver.exempt
     for key in (what, what.partition(".")[0]):
         if key in exempt:
-            hil.not_applicable(f"{device.use} has no {key}: {exempt[key]}")
+            hil.not_applicable(f"as its driver says: {exempt[key]}")
 
 
 def moving(device: DeviceUnderTest) -> None:

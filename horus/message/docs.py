@@ -7,6 +7,7 @@ annotation may tell the unit, ``Annotated[float, "1/s"]``.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple, get_origin
 
 __all__ = ["FieldDoc", "field_docs"]
@@ -31,6 +32,7 @@ def field_docs(cls: type) -> dict[str, FieldDoc]:
     return found
 
 
+@lru_cache(maxsize=64)
 def _of(cls: type) -> dict[str, FieldDoc]:
     import ast
     import inspect

@@ -214,7 +214,29 @@ def test_skips_are_grouped_by_their_reason() -> None:
     cell(report, "ld06_1", "C12").reason = "ld06_1 takes no commands"
     assert [len(found) for _, found in words.skips(report)] == [17, 9]
     assert text.count("connect two adapters") == 1
-    assert "C12: mpu6050_1, icm20948_1" in text
+    assert "C12: ads1115_1, as5600_1, bme280_1" in text
+
+
+def test_checks_that_were_skipped_for_the_same_devices_are_told_together() -> None:
+    report = full_report()
+    for check in ("C10", "C9", "C12"):
+        for device in ("tfmini_1", "ld06_1"):
+            one = cell(report, device, check)
+            one.status, one.reason = "skipped", "the lid is open"
+    text = page(report).texts["skips"]
+    assert "the lid is openC9, C10, C12: ld06_1, tfmini_1" in text
+
+
+def test_what_wires_are_asked_is_a_list_for_each_of_them() -> None:
+    report = full_report()
+    for wire, asked in (("pair", "none is lost"), ("jumper", "every byte comes back")):
+        report.checks.append(CheckResult(asked, "", wire, "w.py::test_it", "passed"))
+    wires = tables(report)[1]
+    assert [[c.check for c in row.cells] for row in wires.rows] == [
+        ["none is lost"],
+        ["every byte comes back"],
+    ]
+    assert "Wirespair✓none is lostjumper✓every byte comes back" in page(report).texts["grid"]
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,11 @@ class Table:
     rows: tuple[Row, ...]
 
     @property
+    def has_columns(self) -> bool:
+        """Return whether the checks have short names; those of wires are sentences instead."""
+        return all(title for _, title in self.checks)
+
+    @property
     def counts(self) -> Counter[str]:
         """Return how many cells are in each state."""
         return sum((row.counts for row in self.rows), Counter())
@@ -131,7 +136,7 @@ def _table(
         if result.device in names:
             cells.setdefault((result.device, result.check), []).append(result)
             titles.setdefault(result.check, result.title)
-    checks = tuple(sorted(titles.items(), key=lambda item: _natural(item[0])))
+    checks = tuple(sorted(titles.items(), key=lambda item: natural(item[0])))
     return Table(
         title,
         checks,
@@ -140,14 +145,19 @@ def _table(
                 name,
                 text,
                 bus,
-                tuple(Cell(c, words, tuple(cells.get((name, c), ()))) for c, words in checks),
+                tuple(
+                    Cell(check, words, tuple(cells.get((name, check), ())))
+                    for check, words in checks
+                    # Each kind of wire has sentences of its own: none is missing of another's.
+                    if words or (name, check) in cells
+                ),
             )
             for name, text, bus in rows
         ),
     )
 
 
-def _natural(check: str) -> tuple[str, int]:
+def natural(check: str) -> tuple[str, int]:
     """Sort C2 before C10; what has no number by its name."""
     found = re.fullmatch(r"(\D*)(\d+)", check)
     return (found[1], int(found[2])) if found else (check, 0)

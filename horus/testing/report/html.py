@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from horus.testing.report import diff, sections, words
+from horus.testing.report import diff, grids, sections, words
 from horus.testing.report.bar import bar
 from horus.testing.report.diff import Change, Comparison
 from horus.testing.report.grid import SILENT, Cell, Row, Table, tables
@@ -56,7 +56,7 @@ def render(report: Report, comparison: Comparison | None = None) -> str:
         tag(
             "main",
             _failing(report, found),
-            sections.grids(found, comparison),
+            grids.grids(found, comparison),
             _changes(comparison),
             sections.rows(found),
             sections.skips(report),
@@ -138,9 +138,9 @@ def _failing_row(table: Table, row: Row) -> Markup:
 def _failing_cell(table: Table, row: Row, cell: Cell) -> Markup:
     return join(
         [
-            sections.symbol(cell.state),
+            grids.symbol(cell.state),
             " ",
-            tag("a", cell.label, href=f"#{sections.anchor(table, row.name, cell)}"),
+            tag("a", cell.label, href=f"#{grids.anchor(table, row.name, cell)}"),
             *(_why(asked, results[0]) for asked, results in words.failures(cell)),
         ]
     )

@@ -30,14 +30,13 @@ def text(report: Report, comparison: Comparison | None = None, *, brief: bool = 
 
 def _grid(table: Table) -> str:
     """Return a table; as a list where the checks have no short names to be columns."""
-    if any(not title for _, title in table.checks):
+    if not table.has_columns:
         return "\n".join(
             [table.title]
             + [
                 f"  {STATES[cell.state].symbol} {row.name or 'rig'}: {cell.label}"
                 for row in table.rows
                 for cell in row.cells
-                if cell.state != "missing"
             ]
         )
     width = max(len(table.title), *(len(row.name or "rig") for row in table.rows))

@@ -225,8 +225,8 @@ def notes(report: Report) -> list[str]:
 
 def _in_columns(table: Table) -> list[str]:
     texts = []
-    for index, (check, title) in enumerate(table.checks):
-        states = [row.cells[index].state for row in table.rows]
+    for check, title in table.checks:
+        states = [cell.state for row in table.rows for cell in row.cells if cell.check == check]
         bad = sum(state in BAD for state in states)
         ran = sum(state not in SILENT for state in states)
         if bad >= 3 and bad * 2 >= ran:

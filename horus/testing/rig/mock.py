@@ -115,7 +115,7 @@ class MockDevice(DeviceUnderTest):
         driver, config = self.entry.driver, self.bench.device.config
         beside = next_station(driver, config)
         if not beside:
-            hil.not_applicable(f"a second {self.use} cannot be on the same bus")
+            hil.not_applicable("a second one cannot be on the same bus")
         self._end()
         self._begin(Bench(self.bench.device, self._clock, beside=beside))
         node, twin = self.bench.neighbour or (None, None)
