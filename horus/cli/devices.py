@@ -1,7 +1,8 @@
 """Show the devices of a running robot: their state, bus, place, identity, rate and errors.
 
 The exit status is 0 only if all devices are ready or active; 1 when one is not; 2 when no robot
-runs. A device that nobody looks after, or not yet, is shown as gone.
+runs. A device that has said nothing is starting, stopped (by horus node stop) or gone: its process
+tells which, and the message says what to do.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from horus.cli import live, tables
 if TYPE_CHECKING:
     from horus.bus.observer import Observer
     from horus.msgs import DeviceStatus
+    from horus.runtime.sessions import RunProcess
 
 _EXAMPLES = """\
 examples:
@@ -30,7 +33,11 @@ HEAD = ("DEVICE", "STATE", "DRIVER", "BUS", "IDENTITY", "RATE", "ASKED", "ERRORS
 #: Devices say how they are at every change and once a second: how long to wait for it (s), and
 #: after what silence (s) one is gone.
 PATIENCE, GONE = 1.5, 5.0
+#: For so long (s) a process may take to begin its devices; on a busy computer it takes seconds.
+STARTING = 30.0
 GOOD = ("ready", "active")
+#: What is told of those that say nothing themselves.
+SILENT = ("starting", "stopped", "gone")
 ABANDONED = "no process looks after it: see what horus run has printed"
 
 
@@ -71,6 +78,8 @@ class Watch:
         from horus.runtime.sessions import noted_devices
 
         self._ends: dict[str, Observer] = {}
+        self._process_of = {device.name: device.process for device in noted_devices()}
+        self._processes: dict[str, RunProcess] = {}
         #: Whom there is to hear of, as if it had said nothing since long ago.
         self._listed = {
             d.name: DeviceStatus(name=d.name, driver=d.driver, bus=d.bus, place=d.place, stamp=0.0)
@@ -84,6 +93,7 @@ class Watch:
         from horus.errors import TopicError
         from horus.msgs import DeviceStatus
 
+        self._processes = _processes()
         for name in [name for name, end in self._ends.items() if end.gone]:
             self._ends.pop(name).close()
         for name in topic_names():
@@ -117,17 +127,36 @@ class Watch:
         found = self.statuses()
         return bool(found) and all(self.state(status) in GOOD for status in found)
 
-    @staticmethod
-    def state(status: DeviceStatus) -> str:
-        """Return the state of a device: ``gone`` when it has said nothing for too long."""
-        return "gone" if time.time() - status.stamp > GONE else status.state
+    def state(self, status: DeviceStatus) -> str:
+        """Return the state of a device; one that has said nothing for too long has none itself."""
+        return self._silence(status)[0] if _silent(status) else status.state
 
-    @classmethod
-    def message(cls, status: DeviceStatus) -> str:
+    def message(self, status: DeviceStatus) -> str:
         """Return what there is to say of a device, without its name and state."""
-        if cls.state(status) == "gone":
-            return ABANDONED
+        if _silent(status):
+            return self._silence(status)[1]
         return status.message.partition(": ")[2].partition("; ")[0] or status.message
+
+    def _silence(self, status: DeviceStatus) -> tuple[str, str]:
+        """Return the state of a silent device and why it is silent: what became of its process."""
+        from horus.runtime.sessions import STOPPED
+        from horus.runtime.usage import usage
+
+        name = self._process_of.get(status.name, "")
+        process = self._processes.get(name)
+        if not name:
+            return "gone", ABANDONED
+        if process is None:
+            return "starting", f"its process {name} is not there yet"
+        if process.end == STOPPED:
+            return "stopped", f"{STOPPED}: horus node restart {name} starts it again"
+        alive = usage(process, memory=False)
+        if alive is None:
+            end = f" ({process.end})" if process.end else ""
+            return "gone", f"its process {name} has ended{end}: see horus log --node {name}"
+        if alive.age < STARTING and status.stamp < time.time() - alive.age:
+            return "starting", f"its process {name} began {alive.age:.0f} s ago"
+        return "gone", f"its process {name} runs and says nothing: see horus log --node {name}"
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return a line of words for each device."""
@@ -154,8 +183,8 @@ class Watch:
         for status in self.statuses():
             about = {name: getattr(status, name) for name in fields}
             about["state"] = self.state(status)
-            if about["state"] == "gone":
-                about["message"] = ABANDONED
+            if _silent(status):
+                about["message"] = self.message(status)
             found.append({n: None if _is_nan(value) else value for n, value in about.items()})
         return found
 
@@ -174,6 +203,18 @@ class Watch:
         """Leave the topics."""
         for end in self._ends.values():
             end.close()
+
+
+def _silent(status: DeviceStatus) -> bool:
+    return time.time() - status.stamp > GONE
+
+
+def _processes() -> dict[str, RunProcess]:
+    """Return the processes of the run by name; of two of one name the one started last."""
+    from horus.runtime.sessions import noted_processes
+
+    joined = os.environ.get("HORUS_SESSION_ID")
+    return {process.name: process for process in noted_processes(joined)} if joined else {}
 
 
 def _is_nan(value: object) -> bool:

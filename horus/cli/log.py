@@ -36,7 +36,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="go on, until Ctrl-C")
     parser.add_argument("--node", metavar="NAME", help="only this node, device or process")
     parser.add_argument(
-        "--level", choices=LEVELS, default="debug", help="only this level and above"
+        "--level",
+        type=str.lower,
+        choices=LEVELS,
+        default="debug",
+        help="only this level and above",
     )
     parser.add_argument("-n", "--lines", type=int, metavar="N", help="only the last N lines")
     looking.add_arguments(parser, topic=False)

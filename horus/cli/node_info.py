@@ -40,6 +40,8 @@ def main(args: argparse.Namespace) -> int:
         about = known[target.process.name]
     else:
         about = known[args.node]
+    if args.node != about["name"]:
+        _only_of(args.node, about)
     about |= _measured(session_id, about)
     inside = [status["node"] for status in about["nodes"]]
     if args.node in inside and args.node != about["name"]:  # of several, the one that is meant
@@ -48,7 +50,8 @@ def main(args: argparse.Namespace) -> int:
     about["params"] = [
         {"node": node, **param} for node in asked if node in tuned for param in params.of(node, 2.0)
     ]
-    about["warnings"] = _warnings(session_id, about["name"])
+    only = args.node if args.node in inside else ""
+    about["warnings"] = _warnings(session_id, about["name"], only)
     if args.json:
         print(json.dumps(about))
         return 0
@@ -97,7 +100,19 @@ def _timing(status: NodeStatus) -> dict[str, Any]:
     return {"node": status.node, **{name: getattr(status, name) for name in _FIGURES}}
 
 
-def _warnings(session_id: str, name: str) -> list[str]:
+def _only_of(device: str, about: dict[str, Any]) -> None:
+    """Leave out the topics of other devices in the same process."""
+    from horus.runtime.sessions import noted_devices
+
+    others = {found.name for found in noted_devices() if found.process == about["name"]}
+    if device in others:
+        others.discard(device)
+        for ends in ("publishes", "reads"):
+            about[ends] = [name for name in about[ends] if name.partition(".")[0] not in others]
+
+
+def _warnings(session_id: str, name: str, only: str) -> list[str]:
+    """Return what a process has warned of lately; ``only`` that of one node in it."""
     from horus.bus.session import session_dir
     from horus.runtime.runlog import LogReader
 
@@ -106,6 +121,7 @@ def _warnings(session_id: str, name: str) -> list[str]:
         f"{line.level.upper()} {line.node or name}: {line.text}"
         for line in reader.take()
         if line.process == name and line.level in ("warning", "error", "critical")
+        if only in ("", line.node or name)
     ]
     reader.close()
     return grave[-WARNINGS:]

@@ -56,7 +56,7 @@ def begin(name: str, template: str) -> int:
         f"wrote {folder}: a robot ({template}) that runs, with tests that pass\n\nnext:\n"
         f"  cd {folder}\n"
         f"  horus run{mock}\n"
-        "  python -m pytest\n"
+        "  python -m pytest              # once before: pip install pytest\n"
         "  edit horus.yaml: horus scan lists what is plugged in, horus drivers what can be"
     )
     return 0

@@ -14,7 +14,7 @@ from horus.cli.live import seconds
 
 _EXAMPLES = """\
 examples:
-  horus topic plot imu gyro_z
+  horus topic plot imu gyro_z            also: imu.gyro_z
   horus topic plot left_wheel.state velocity torque --duration 10
 """
 #: How often (Hz) the picture is drawn anew.
@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `horus topic plot`."""
     parser.epilog = _EXAMPLES
     parser.add_argument("topic", metavar="TOPIC", help="the topic's name")
-    parser.add_argument("field", nargs="+", metavar="FIELD", help="such as gyro_z or pose.0")
+    parser.add_argument("field", nargs="*", metavar="FIELD", help="such as gyro_z or pose.0")
     parser.add_argument("--duration", type=seconds, metavar="S", help="end after S seconds")
     live.add_session(parser)
 
@@ -36,18 +36,22 @@ def main(args: argparse.Namespace) -> int:
     from horus.bus.observer import folder_of
 
     live.join_any(args)
+    if not args.field:
+        _part(args)
     folder = folder_of(args.topic)
     terminal = sys.stdout.isatty()
     size = shutil.get_terminal_size()
-    width = max(10, size.columns - 14)
-    height = max(3, min(12, (size.lines - 2) // len(args.field) - 2))
-    values: list[deque[float]] = [deque(maxlen=2 * width) for _ in args.field]
+    width, height = max(10, size.columns - 14), 0
+    values: list[deque[float]] = []
     units: dict[str, str] | None = None
     due, drawn = 0.0, 0
     for message, _, _ in looking.follow(args.topic, duration=args.duration):
-        if units is None:
-            units = fields.units(message, folder)
         try:
+            if units is None:
+                units = fields.units(message, folder)
+                args.field = args.field or _numbers(message)
+                height = max(3, min(12, (size.lines - 2) // len(args.field) - 2))
+                values = [deque(maxlen=2 * width) for _ in args.field]
             for kept, path in zip(values, args.field, strict=True):
                 kept.append(_number(fields.at(message, path), path))
         except ValueError as error:
@@ -56,9 +60,33 @@ def main(args: argparse.Namespace) -> int:
         if terminal and time.monotonic() >= due:
             due = time.monotonic() + 1 / DRAW
             drawn = _draw(args, values, units, (width, height), drawn)
-    if not terminal and values[0]:
+    if not terminal and values:
         _draw(args, values, units or {}, (width, height), 0)
-    return 0 if values[0] else 1
+    return 0 if values else 1
+
+
+def _part(args: argparse.Namespace) -> None:
+    """Take ``imu.gyro_z``, which is no topic, for the field of one, if that is there."""
+    from horus.bus.observer import topic_names
+
+    known = topic_names()
+    parts = args.topic.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        if args.topic not in known and (topic := ".".join(parts[:cut])) in known:
+            args.topic, args.field = topic, [".".join(parts[cut:])]
+            return
+
+
+def _numbers(message: Any) -> list[str]:
+    """Return the only number in a message; of several a person is to choose."""
+    from horus.bus.schemas import as_dict
+
+    found = as_dict(message)
+    names = list(found) if isinstance(found, dict) else []
+    names = [str(n) for n in names if type(found[n]) in (int, float) and n != "stamp"]
+    if len(names) != 1:
+        raise ValueError(f"say which of its fields: {', '.join(names) or 'none is a number'}")
+    return names
 
 
 def _number(value: Any, path: str) -> float:

@@ -150,7 +150,11 @@ def _message(cls: type[Any] | None, value: Any) -> Any:
     spec = cls.__horus_spec__
     known = list(spec.names)
     if not isinstance(value, dict):
-        raise UsageError(f"{spec.name} has fields: write '{{{known[0]}: ...}}'")
+        first = next((name for name in known if name not in ("stamp", "mock")), known[0])
+        raise UsageError(
+            f"{spec.name} has fields: write them as YAML, such as '{{{first}: 0}}'; it has "
+            f"{', '.join(known)}"
+        )
     for name in value:
         if name not in known:
             near = did_you_mean(str(name), known) or f"; it has {', '.join(known)}"

@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             process = TwinProcess(simulation)
             for signum in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(signum, process.stop)
-            print(f"simulated: {', '.join(map(_shown, devices))}", flush=True)
+            print(f"simulates {', '.join(map(_shown, devices))}", flush=True)
             say_ready()
             process.run()
         finally:

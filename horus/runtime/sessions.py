@@ -147,7 +147,11 @@ def running_sessions() -> list[RunningSession]:
     """Return the runs that are going on, the oldest first."""
     folder = session.sessions_dir()
     found = []
-    for path in folder.iterdir() if folder.is_dir() else []:
+    try:
+        paths = list(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise NoSuchRun(str(session.explain(error, folder))) from None
+    for path in paths:
         try:
             owner = json.loads((path / session.OWNER_FILE).read_text())
             run = RunningSession(float(owner["made"]), path.name, int(owner["pid"]))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from horus_plugins.monitor.rows import Device, Lately, Level, by_gravity
 
-from horus.cli.devices import GOOD, Watch
+from horus.cli.devices import GOOD, SILENT, Watch
 
 if TYPE_CHECKING:
     from horus.msgs import DeviceStatus
@@ -40,6 +40,8 @@ class Devices:
         level: Level = "ok"
         if not status.stamp and now - self._since < PATIENCE:
             state, text, level = "waiting", "nothing heard yet", "off"
+        elif state in ("starting", "stopped"):  # by a person's will, and not to be forgotten
+            level = "off" if state == "starting" else "warn"
         elif state not in GOOD:
             level = "bad"
         elif lately:
@@ -54,7 +56,7 @@ class Devices:
             driver=status.driver,
             bus=f"{status.bus}{status.place and f':{status.place}'}",
             mock=bool(status.mock),
-            rate=0.0 if state == "gone" else status.rate,
+            rate=0.0 if state in SILENT else status.rate,
             asked_rate=status.asked_rate,
             errors=status.errors,
             errors_lately=lately,

@@ -10,7 +10,7 @@ from horus_plugins.monitor.rows import Lately, Level, Node, by_gravity
 from horus.bus import Subscriber
 from horus.errors import TopicError
 from horus.msgs import NodeStatus
-from horus.runtime.sessions import RunProcess, noted_processes
+from horus.runtime.sessions import STOPPED, RunProcess, noted_processes
 from horus.runtime.usage import Usage, usage
 from horus.scheduler.status import TOPIC
 
@@ -96,6 +96,8 @@ class Nodes:
         state = process.end or "gone"
         level: Level = "off" if state == WELL else "bad"
         text = "" if state == WELL else "its process has ended: see horus log"
+        if state == STOPPED:
+            level, text = "warn", f"horus node restart {process.name} starts it again"
         if use is not None:
             state, level, text = "running", "ok", "tells nothing of its nodes"
             if use.stopped:

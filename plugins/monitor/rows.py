@@ -32,7 +32,7 @@ class Device:
     name: str
     level: Level
     #: ``absent``, ``ready``, ``active``, ``fault``; ``gone`` when no process looks after it,
-    #: ``waiting`` while nothing has been heard of it yet.
+    #: ``starting`` or ``stopped`` with its process, ``waiting`` until it has been listened for.
     state: str
     driver: str
     #: The bus, with the place on it.

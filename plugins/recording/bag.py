@@ -275,5 +275,14 @@ class Bag:
         """Refuse a pattern that no topic of the file matches."""
         for pattern in patterns:
             if not any(matches(name, [pattern]) for name in known):
-                near = did_you_mean(pattern, known) or f"; it has {', '.join(known) or 'none'}"
-                raise RecordingError(f"{self.path} has no topic {pattern!r}{near}", 2)
+                listed = ", ".join(known) if len(known) <= 12 else f"{len(known)} others"
+                near = did_you_mean(pattern, known) or f"; it has {listed or 'none'}"
+                text = f"{self.path} has no topic {pattern!r}{near}: see horus bag info {self.path}"
+                raise RecordingError(text, 2)
+
+    def check_start(self, start: float, length: float) -> None:
+        """Refuse to begin after the end; ``length`` is how long all of it lasts (s)."""
+        if start > length:
+            raise RecordingError(
+                f"{self.path} lasts {length:.3f} s: nothing is after {start:g} s", 2
+            )

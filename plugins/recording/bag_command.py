@@ -79,10 +79,12 @@ def _write(bag: Bag, args: argparse.Namespace) -> list[str]:
     """Export or cut; return what there is to tell."""
     from horus_plugins.recording import parts
 
-    known = sorted(bag.summary().topics)
+    summary = bag.summary()
+    known = sorted(summary.topics)
     bag.choose(args.topics, known)
     if not known:
         raise RecordingError(f"{bag.path} holds no messages of horus record", 2)
+    bag.check_start(args.start, summary.seconds)
     chosen = (args.topics, args.start, args.duration)
     if args.action == "cut":
         if not args.output:
@@ -91,7 +93,7 @@ def _write(bag: Bag, args: argparse.Namespace) -> list[str]:
         return [f"{args.output}: {_counted(count, 'message')}"]
     folder = Path(args.output or bag.path.with_suffix(""))
     told = []
-    for one in parts.export_csv(bag, folder, *chosen, force=args.force):
+    for one in sorted(parts.export_csv(bag, folder, *chosen, force=args.force)):
         more = f", {_counted(one.damaged, 'message')} damaged and left out" if one.damaged else ""
         told.append(f"{one.path}: {_counted(one.rows, 'row')}{more}")
     return told or [f"{bag.path} has no messages in that span: no table was written"]

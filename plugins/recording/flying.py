@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from horus_plugins.recording.errors import RecordingError
-from horus_plugins.recording.record_command import End, ending_of, note_about
+from horus_plugins.recording.record_command import End, ending_of, note_about, say_absent
 
 if TYPE_CHECKING:
     from horus_plugins.recording.mcapfile import McapFile
@@ -34,6 +34,7 @@ def fly(args: argparse.Namespace, run: str, path: Path) -> int:
     writer = flight.Writer()
     note = flight.announce()
     print(f"keeping the last {args.ring:g} s of session {run} (process {os.getpid()})", flush=True)
+    say_absent(recorder)
     due: list[Any] = []  # when to write, and why
 
     def write() -> None:

@@ -231,7 +231,7 @@ class McapFile:
 
 def _opening(error: OSError, path: Path) -> str:
     """Return why a file cannot be made."""
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
         return f"there is no folder {path.parent}: make it, or name another"
     if isinstance(error, IsADirectoryError):
         return "it is a folder: name a file"

@@ -1,7 +1,8 @@
 """Record the topics of a running robot into an MCAP file, which Foxglove and other tools open.
 
 TOPIC is a name or a pattern such as "*.state"; without any, all are recorded. Ctrl-C ends it. What
-the recorder was too slow for is counted and told. With --ring it keeps the last seconds in memory
+the recorder was too slow for is counted and told; a topic that is not there yet is recorded when it
+comes. With --ring it keeps the last seconds in memory
 and writes them when a device faults, an emergency stop fires, a process crashes, or it is asked to
 (horus record --trigger).
 """
@@ -45,6 +46,14 @@ def seconds(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
+def length(text: str) -> float:
+    """As `seconds`, but of something that lasts: above 0."""
+    value = seconds(text)
+    if not value:
+        raise argparse.ArgumentTypeError(f"{text!r}: it must be above 0")
+    return value
+
+
 def size(text: str) -> int:
     """Return a size such as ``256M`` in bytes."""
     match = re.fullmatch(r"(\d+)\s*([kmg]?)b?", text.strip().lower())
@@ -62,10 +71,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bus", action="store_true", help="what goes over the buses too (needs horus run --wire)"
     )
-    parser.add_argument("--duration", type=seconds, metavar="TIME", help="end after this time")
+    parser.add_argument("--duration", type=length, metavar="TIME", help="end after this time")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     parser.add_argument("--compression", choices=("zstd", "lz4", "none"), default="zstd")
-    parser.add_argument("--ring", type=seconds, metavar="TIME", help="keep this much in memory")
+    parser.add_argument("--ring", type=length, metavar="TIME", help="keep this much in memory")
     parser.add_argument(
         "--ring-size",
         type=size,
@@ -81,7 +90,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Record; 1 when the file cannot be written to the end, 2 when it cannot begin."""
+    """Record; 1 when nothing came, or it cannot be written to the end; 2 when it cannot begin."""
     need_mcap()
     run = live.join(args)
     if args.trigger:
@@ -159,6 +168,7 @@ def _record(args: argparse.Namespace, run: str, path: Path) -> int:
     try:
         note_about(file, recorder, run)
         print(f"recording session {run} to {path}; Ctrl-C ends it", flush=True)
+        say_absent(recorder)
         _watch(recorder, over, began)
     except RecordingError as error:
         print(f"horus record: {error}", file=sys.stderr)
@@ -181,7 +191,18 @@ def _record(args: argparse.Namespace, run: str, path: Path) -> int:
     took = time.monotonic() - began
     print(f"{path}: {file.count} messages in {took:.1f} s, {file.size / 1e6:.2f} MB ({over.why})")
     _tell(recorder, file.count)
-    return status
+    return status or (0 if file.count else 1)
+
+
+def say_absent(recorder: Recorder) -> None:
+    """Tell people which of the topics that they named are not there, or not yet."""
+    from horus.bus.observer import topic_names
+    from horus.errors import did_you_mean
+
+    for name in recorder.absent:
+        near = did_you_mean(name, topic_names())
+        text = f"no topic {name!r} here{near}: it is recorded when it comes"
+        print(f"horus record: {text}", file=sys.stderr, flush=True)
 
 
 def _told(error: RecordingError) -> int:
@@ -267,6 +288,8 @@ def _tell(recorder: Recorder, written: int) -> None:
     """Print what is not in the file, and why."""
     if recorder.count > written:
         print(f"  {recorder.count - written} messages were read and could not be written")
+    for name in recorder.absent:
+        print(f"  {name}: no such topic came")
     for name, number in sorted(recorder.lost.items()):
         print(f"  {name}: {number} lost, the recorder was too slow for them")
     for name, text in sorted(recorder.troubles.items()):

@@ -62,6 +62,7 @@ class Recorder:
         self.troubles: dict[str, str] = {}
         self.ends: dict[str, RawSubscriber] = {}
         self._watch = watch
+        self._seen: set[str] = set()
         self._lost: dict[str, int] = {}
         self._searched = 0.0
         self._search(first=True)
@@ -74,6 +75,11 @@ class Recorder:
             if end.dropped:
                 found[name] = found.get(name, 0) + end.dropped
         return found
+
+    @property
+    def absent(self) -> list[str]:
+        """Return the names and patterns of which no topic has come so far."""
+        return [each for each in self.patterns if not any(matches(n, [each]) for n in self._seen)]
 
     def _search(self, *, first: bool = False) -> None:
         """Take up topics that are new, and let go of those that have ended."""
@@ -92,6 +98,7 @@ class Recorder:
                 # its devices were set up.
                 history = not first or name.startswith(WIRE)
                 self.ends[name] = RawSubscriber(name, depth=DEPTH, history=history)
+                self._seen.add(name)
             except (TopicError, OSError) as error:
                 self.troubles.setdefault(name, str(error))
 

@@ -12,12 +12,16 @@ import os
 import signal
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from horus_plugins.recording.errors import RecordingError, need_mcap
 from horus_plugins.recording.progress import Progress
 from horus_plugins.recording.record_command import seconds
 
 from horus.cli import live
+
+if TYPE_CHECKING:
+    from horus_plugins.recording.bag import Bag
 
 _EXAMPLES = """\
 examples:
@@ -72,9 +76,11 @@ def main(args: argparse.Namespace) -> int:
         print(f"{bag.path}: {bag.damage}", file=sys.stderr)
     if not summary.count:
         raise RecordingError(f"{bag.path} holds no messages of horus record", 2)
+    bag.check_start(args.start, summary.seconds)
     own = None
     if args.session:
         run = live.join(args)
+        _say_doubled(bag, args.topics, names)
         refused = [] if args.allow_commands else moving(bag, args.topics, names)
         if refused:
             raise RecordingError(
@@ -111,6 +117,20 @@ def main(args: argparse.Namespace) -> int:
     late = replay.latest_ns / 1e6
     print(f"{replay.count} messages sent, the latest {late:.1f} ms after its time")
     return 0
+
+
+def _say_doubled(bag: Bag, topics: list[str], names: dict[str, str]) -> None:
+    """Say which topics the run has a publisher for already: who reads them gets both."""
+    from horus_plugins.recording.replaying import sent
+
+    from horus.bus.leftovers import topic_ends
+    from horus.bus.session import topics_dir
+
+    ends = topic_ends(topics_dir())
+    for name in sorted(sent(bag, topics, names)):
+        if name in ends and ends[name].publishers:
+            text = f"{name} has a publisher in this run: its readers get both; see --remap"
+            print(f"horus replay: {text}", file=sys.stderr, flush=True)
 
 
 def _pause(length: float, stopped: list[int]) -> None:

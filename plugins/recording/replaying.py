@@ -30,14 +30,19 @@ def remaps(words: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def moving(bag: Bag, topics: Sequence[str], names: Mapping[str, str]) -> list[str]:
-    """Return the topics of a replay that would move a live robot."""
-    sent = {
+def sent(bag: Bag, topics: Sequence[str], names: Mapping[str, str]) -> set[str]:
+    """Return the topics that a replay sends on."""
+    return {
         names.get(stored.topic, stored.topic)
         for stored in bag.channels.values()
         if matches(stored.topic, topics)
     }
-    return sorted(name for name in sent if name.endswith(MOVING) or name == STOP)
+
+
+def moving(bag: Bag, topics: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    """Return the topics of a replay that would move a live robot."""
+    found = sent(bag, topics, names)
+    return sorted(name for name in found if name.endswith(MOVING) or name == STOP)
 
 
 class Replay:

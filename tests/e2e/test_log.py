@@ -44,7 +44,7 @@ def test_what_was_printed_is_found_later_by_level_and_node(horus_run, write, com
     assert ("hello", "", "info", "just words") in found
     assert ("horus", "", "error", "Crashed [bad]: exit code 3") in found
     assert lines == sorted(lines, key=lambda one: one["stamp"])
-    out = command("log", "--level", "warning")[1]
+    out = command("log", "--level", "WARNING")[1]
     assert [line.split(maxsplit=1)[1] for line in out.splitlines()] == [
         "ERROR   horus: Crashed [bad]: exit code 3",
         "WARNING hello/talker: look at this",

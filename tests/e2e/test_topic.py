@@ -105,6 +105,15 @@ def test_fields_are_plotted(robot, command):
     assert status == 2 and "frame is no number" in err
 
 
+def test_a_field_to_plot_may_follow_a_dot_and_of_several_one_is_asked_for(robot, command):
+    status, out, _ = command("topic", "plot", "imu.accel_z", "--duration", "1")
+    assert status == 0 and re.search(r"^imu accel_z: [-\d.e]+ m/s²$", out, re.M)
+    status, _, err = command("topic", "plot", "imu", "--duration", "1")
+    assert status == 2 and "say which of its fields: accel_x, accel_y, accel_z, gyro_x" in err
+    status, _, err = command("topic", "plot", "imu.accel_q", "--duration", "1")
+    assert status == 2 and "no field 'accel_q'" in err
+
+
 def test_what_is_sent_by_hand_arrives(robot, command, horus_command):
     echo = horus_command("topic", "echo", "claw", "--field", "grip")
     echo.wait_for("^2.5 N$")
@@ -124,7 +133,7 @@ def test_what_is_sent_by_hand_arrives(robot, command, horus_command):
         (["pub", "goal", "{gripp: 1}"], 2, "Claw has no field 'gripp' (did you mean 'grip'?)"),
         (["pub", "goal", "{grip: x}"], 1, "Claw.grip: expected float, got str ('x')"),
         (["pub", "goal", "{"], 2, "the message is no YAML"),
-        (["pub", "goal", "3"], 2, "Claw has fields"),
+        (["pub", "goal", "3"], 2, "Claw has fields: write them as YAML, such as '{grip: 0}'"),
         (["pub", "wheel.command", "{velocity: 1}"], 2, "arms wheel, and it moves"),
         (["ecko", "imu"], 2, "unknown action 'ecko' (did you mean 'echo'?)"),
     ],

@@ -18,7 +18,7 @@ from horus.bus.leftovers import topic_ends
 from horus.bus.observer import NoSuchTopic
 from horus.hardware import estop
 from horus.msgs import Imu
-from horus.runtime.sessions import RunProcess, note_processes
+from horus.runtime.sessions import STOPPED, RunDevice, RunProcess, note_devices, note_processes
 
 # devices
 
@@ -66,6 +66,19 @@ def test_a_device_that_was_never_heard_of_is_waited_for_and_then_gone(robot, mon
     assert (device.level, device.state) == ("bad", "gone")
     assert "no process looks after it" in device.text
     model.close()
+
+
+def test_a_device_that_a_person_has_stopped_does_not_fail_and_is_not_forgotten(robot, monkeypatch):
+    monkeypatch.setattr("horus_plugins.monitor.devices.PATIENCE", 0.0)
+    note_devices(robot.session.path, [RunDevice("imu", "mpu6050", "i2c1", "0x68", "i2c1")])
+    note_processes(robot.session.path, [RunProcess("i2c1", "driver", 1, 1, end=STOPPED)])
+    model = Model(robot.id)
+    snapshot = model.sample()
+    model.close()
+    (device,), (node,) = snapshot.devices, snapshot.nodes
+    assert (device.level, device.state) == (node.level, "stopped") == ("warn", "stopped")
+    assert "horus node restart i2c1" in device.text and "horus node restart i2c1" in node.text
+    assert not snapshot.failing
 
 
 # nodes

@@ -18,6 +18,7 @@ import pytest
 from horus_plugins.recording.bag import VERSION, Bag
 
 from horus.bus import Publisher, Subscriber
+from horus.bus.observer import topic_names
 from horus.cli.main import main
 from horus.msgs import DeviceStatus, EmergencyStop, Imu, MotorCommand
 from tests.recording.conftest import PATIENCE, Start, contents
@@ -84,6 +85,40 @@ def test_replay_does_not_drive_a_live_robot_unless_told_to(
     assert len(wheel.recv_all()) == 30
 
 
+def test_replay_says_which_topics_have_a_publisher_in_the_run(
+    bag: Path, run: str, imu: Publisher, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--topics", "imu", "--speed", "100", "--wait", "0"]
+    assert main(["replay", str(bag), "--session", run, *words]) == 0
+    assert "imu has a publisher in this run: its readers get both" in capsys.readouterr().err
+    assert main(["replay", str(bag), "--session", run, *words, "--remap", "imu:=old"]) == 0
+    assert "has a publisher" not in capsys.readouterr().err
+
+
+def test_a_topic_that_is_not_there_is_named_and_recorded_when_it_comes(
+    run: str, imu: Publisher, start: Start, tmp_path: Path
+) -> None:
+    recorder = start("record", "imo", "later", "*.stat", "-o", "run.mcap")
+    recorder.wait_for("no topic '*.stat' here: it is recorded when it comes")
+    assert "no topic 'imo' here (did you mean 'imu'?): it is recorded" in recorder.text
+    later = Publisher("later", Imu)
+    later.send(Imu(accel_z=1.0))
+    later.close()
+    deadline = time.monotonic() + PATIENCE
+    while "later" in topic_names() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert recorder.end() == 0
+    assert "imo: no such topic came" in recorder.text
+    assert "later: no such topic" not in recorder.text
+    assert set(Bag(tmp_path / "run.mcap").summary().topics) == {"later"}
+
+
+def test_where_nothing_came_the_status_says_so(run: str, imu: Publisher, start: Start) -> None:
+    recorder = start("record", "imo", "-o", "none.mcap", "--duration", "0.1")
+    assert recorder.popen.wait(PATIENCE) == 1
+    assert "imo: no such topic came" in recorder.text
+
+
 def test_replay_makes_a_session_of_its_own_and_loops(
     bag: Path, start: Start, shm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +157,9 @@ def test_replay_makes_a_session_of_its_own_and_loops(
         (["record", "--session", "nope"], 2, "no run 'nope'"),
         (["record", "--trigger"], 2, "no flight recorder runs"),
         (["record", "--duration", "soon"], 2, "is no time"),
+        (["record", "--ring", "0"], 2, "'0': it must be above 0"),
+        (["replay", "run.mcap", "--start", "1h"], 2, "s: nothing is after 3600 s"),
+        (["bag", "cut", "run.mcap", "-o", "part.mcap", "--start", "1h"], 2, "nothing is after"),
     ],
 )
 def test_bad_input_is_one_line_and_a_status(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -19,7 +20,14 @@ from horus.hal.driver import marked
 from horus.node.calls import Calls
 from horus.plugins import drivers
 from horus.runtime.lastwords import FOLDER
-from horus.runtime.sessions import RunDevice, armed_devices, note_devices, noted_devices
+from horus.runtime.sessions import (
+    RunDevice,
+    RunProcess,
+    armed_devices,
+    note_devices,
+    note_processes,
+    noted_devices,
+)
 
 
 @pytest.fixture
@@ -98,6 +106,24 @@ def test_the_examples_of_call_are_commands_that_a_driver_has():
     assert set(named) <= has
 
 
+# another user's
+
+
+@pytest.mark.parametrize("words", ["devices", "ps", "stop", "topic list", "log", "param list"])
+def test_a_run_of_another_user_is_told_as_that(shm, monkeypatch, words, capsys):
+    session.sessions_dir().mkdir(parents=True)
+
+    def refuse(self: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.delenv("HORUS_SESSION_ID", raising=False)
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert main(words.split()) == 2
+    told = capsys.readouterr().err
+    assert "belongs to the user" in told and "run as that user" in told
+    assert "Errno" not in told
+
+
 # devices
 
 
@@ -116,6 +142,34 @@ def test_a_device_that_was_never_heard_of_is_gone(run, capsys):
     line = capsys.readouterr().out.splitlines()[1]
     assert line.split()[:4] == ["wheel", "gone", "odrive", "can0:3"]
     assert "no process looks after it" in line
+
+
+@pytest.mark.parametrize(
+    ("noted", "state", "text"),
+    [
+        ({}, "starting", "its process can0 is not there yet"),
+        ({"own": True}, "starting", "its process can0 began"),
+        ({"end": "stopped on request"}, "stopped", "horus node restart can0 starts it again"),
+        ({"end": "exit code 1"}, "gone", "its process can0 has ended (exit code 1): see horus log"),
+    ],
+)
+def test_of_a_silent_device_it_is_told_what_became_of_its_process(run, noted, state, text, capsys):
+    note_devices(run.path, [RunDevice("wheel", "odrive", "can0", "3", "can0")])
+    child = subprocess.Popen(["sleep", "60"])
+    start = session.process_start_time(child.pid) or 0
+    process = RunProcess("can0", "driver", child.pid, start, end=noted.get("end", ""))
+    note_processes(run.path, [process] if noted else [])
+    try:
+        assert main(["devices"]) == 1
+        line = capsys.readouterr().out.splitlines()[1]
+        assert main(["devices", "--json"]) == 1
+    finally:
+        child.kill()
+        child.wait()
+    assert line.split()[:4] == ["wheel", state, "odrive", "can0:3"]
+    assert text in line
+    (about,) = json.loads(capsys.readouterr().out)
+    assert (about["state"], text in about["message"]) == (state, True)
 
 
 # call
