@@ -33,7 +33,9 @@ class VescConfig(ActuatorConfig):
     pole_pairs: int = option(7, low=1, high=100, doc="of the motor: magnets / 2")
     gear_ratio: float = option(1.0, above=0, high=10_000, doc="motor turns per turn of the output")
     reverse: bool = option(False, doc="the motor turns against the output")
-    max_velocity: float = option(20.0, unit="rad/s", above=0, high=10_000, doc="of the output")
+    max_velocity: float = option(
+        20.0, unit="rad/s", above=0, high=10_000, doc="of the output", live="lower"
+    )
     max_current: float = option(10.0, unit="A", above=0, high=500, doc="in the motor")
     torque_constant: float = option(
         0.0, unit="N·m/A", low=0, high=10, doc="of the motor; 0 is unknown: no torques then"
@@ -58,7 +60,7 @@ class VescUnits:
     def check(self, driver: Actuator[Any, Any], command: MotorCommand) -> None:
         """Raise `CommandRefused` for what the motor cannot follow."""
         driver.only(command, MODES)
-        config, limit = self.config, driver.limit
+        config, limit = driver.config, driver.limit
         if command.mode == ControlMode.VELOCITY:
             most = config.max_velocity
             limit("velocity", command.velocity, -most, most, "rad/s", "max_velocity")

@@ -114,7 +114,9 @@ class Cia402Config(ActuatorConfig):
     velocity_unit: Literal["counts/s", "rpm"] = option("counts/s", doc="the drive's own")
     gear_ratio: float = option(1.0, above=0, high=10_000, doc="motor turns per turn of the output")
     reverse: bool = option(False, doc="the motor turns against the output")
-    max_velocity: float = option(20.0, unit="rad/s", above=0, high=10_000, doc="of the output")
+    max_velocity: float = option(
+        20.0, unit="rad/s", above=0, high=10_000, doc="of the output", live="lower"
+    )
     acceleration: float = option(
         50.0, unit="rad/s²", above=0, high=100_000, doc="of the output: the drive's own ramp"
     )
@@ -169,7 +171,7 @@ class Cia402(Actuator[Cia402Config, Cia402Frames]):
         yield from write(ABORT_OPTION, 0, "<h", STOP_WHEN_LOST, optional=True)
         yield from write(QUICK_STOP_OPTION, 0, "<h", QUICK_STOP_THEN_OFF)
         yield from write(MODE, 0, "<b", PROFILE_VELOCITY_MODE)
-        most = round(abs(config.max_velocity * config.speed))
+        most = self.fastest
         ramp = max(1, round(abs(config.acceleration * config.speed)))
         yield from write(MOST_VELOCITY, 0, "<I", most, optional=True)
         yield from write(PROFILE_VELOCITY, 0, "<I", most)
@@ -190,6 +192,17 @@ class Cia402(Actuator[Cia402Config, Cia402Frames]):
         heard = lambda: self.map.heartbeat.latest() == OPERATIONAL  # noqa: E731
         yield from self.until(heard, LOST, "starting the node")
         yield from self.until(lambda: self.map.condition.latest() is not None, LOST, "its PDOs")
+
+    @property
+    def fastest(self) -> int:
+        """The highest velocity in the drive's own unit."""
+        return round(abs(self.config.max_velocity * self.config.speed))
+
+    def changed(self, option: str) -> None:
+        """Tell the drive its highest velocity: in mode POSITION it alone keeps to it."""
+        if option == "max_velocity":
+            self.objects.put(PROFILE_VELOCITY, 0, "<I", self.fastest)
+            self.objects.put(MOST_VELOCITY, 0, "<I", self.fastest)
 
     def arm(self) -> None:
         """Begin to go through the states towards enabled, at velocity 0; `read` goes on."""

@@ -43,7 +43,9 @@ class ChainConfig(ActuatorConfig):
         None, doc="of the joints, in the order of ids; by default joint_<id>"
     )
     mode: Literal["position", "velocity"] = option("position", doc="what the servos follow")
-    max_velocity: float = option(3.0, unit="rad/s", low=0.1, high=50, doc="of every joint")
+    max_velocity: float = option(
+        3.0, unit="rad/s", low=0.1, high=50, doc="of every joint", live="lower"
+    )
     min_angle: tuple[float, ...] | None = option(
         None, unit="rad", low=-TURN, high=TURN, doc="one for all joints, or one each"
     )

@@ -122,12 +122,21 @@ class Dynamixel(Chain[DynamixelConfig, DynamixelMap]):
             return 0
         return min(max(math.ceil(self.config.watchdog / WATCHDOG - 1e-9), 2), 127)
 
-    def arm(self) -> None:
-        """Hold every joint where it is; from now on each servo minds its own watchdog."""
+    def changed(self, option: str) -> None:
+        """Tell servos in use how fast they may go to a position; others are told when armed."""
+        if option == "max_velocity" and self.armed_ns:
+            self.set_profile()
+
+    def set_profile(self) -> None:
+        """Set how fast servos turn and gain speed on their way to a position."""
         acceleration = round(self.config.max_acceleration / ACCELERATION)
-        self.set_all(XTable.watchdog.address, bytes(1), "its watchdog")  # tripped, it locks goals
         profile = struct.pack("<II", acceleration, self.units(self.config.max_velocity))
         self.set_all(XTable.profile.address, profile, "its profile")
+
+    def arm(self) -> None:
+        """Hold every joint where it is; from now on each servo minds its own watchdog."""
+        self.set_all(XTable.watchdog.address, bytes(1), "its watchdog")  # tripped, it locks goals
+        self.set_profile()
         if self.config.mode == "velocity":
             self.set_all(XTable.goal_velocity.address, bytes(4), "a goal of 0")
         else:

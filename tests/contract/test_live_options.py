@@ -10,7 +10,7 @@ from horus.hal import Actuator
 from horus.hal.config import options
 from horus.hardware.liveoptions import live_options
 from horus.hardware.node import DeviceState
-from horus.msgs import MotorCommand
+from horus.msgs import ControlMode, JointCommand, MotorCommand
 from horus.node.caller import Caller, CallRefusedError
 from horus.plugins import drivers
 
@@ -22,10 +22,21 @@ OURS = {
 SLOWER = [
     name
     for name, driver in OURS.items()
-    if issubclass(driver, Actuator)
-    and "max_velocity" in options(driver.config_type)
-    and options(driver.config_type)["max_velocity"].live
+    if issubclass(driver, Actuator) and "max_velocity" in options(driver.config_type)
 ]
+#: What is driven by positions, and how: it obeys a lower limit on its way.
+TO_A_POSITION = {
+    "cia402": MotorCommand(mode=ControlMode.POSITION, position=60.0),
+    "dynamixel": JointCommand(mode=ControlMode.POSITION, names="joint_1", position=[3.0]),
+    "feetech": JointCommand(mode=ControlMode.POSITION, names="joint_1", position=[3.0]),
+}
+
+
+def moving(use: str, speed: float) -> MotorCommand | JointCommand:
+    """Return a command to turn at this speed (rad/s)."""
+    if use in ("dynamixel", "feetech"):
+        return JointCommand(mode=ControlMode.VELOCITY, names="joint_1", velocity=[speed])
+    return MotorCommand(velocity=speed)
 
 
 def ask(bench: Any, method: str, *arguments: Any) -> Any:
@@ -99,10 +110,11 @@ def test_a_chip_that_does_not_answer_leaves_the_option_as_it_was(imu: Any) -> No
 def test_a_motor_may_be_made_slower_and_never_faster_than_horus_yaml_says(
     use: str, make_bench: Any
 ) -> None:
-    bench = make_bench(use)
+    about = {"mode": "velocity"} if use in ("dynamixel", "feetech") else {}
+    bench = make_bench(use, **about)
     bench.until(lambda: bench.node.state is DeviceState.READY, 30.0)
     most = bench.node.device.config.max_velocity
-    fast = MotorCommand(velocity=0.9 * most)
+    fast = moving(use, 0.9 * most)
     bench.run(0.3, fast)
     assert bench.node.state is DeviceState.ACTIVE and not bench.node.refused
     ask(bench, "set", "max_velocity", 0.5 * most)
@@ -115,6 +127,23 @@ def test_a_motor_may_be_made_slower_and_never_faster_than_horus_yaml_says(
     assert ask(bench, "set", "max_velocity", most) == most
     bench.run(0.3, fast)
     assert bench.node.state is DeviceState.ACTIVE
+
+
+@pytest.mark.parametrize("use", TO_A_POSITION)
+def test_on_its_way_to_a_position_it_turns_slower_at_once(use: str, make_bench: Any) -> None:
+    bench = make_bench(use, max_velocity=3.0)
+    bench.until(lambda: bench.node.state is DeviceState.READY, 30.0)
+    bench.run(0.5, TO_A_POSITION[use])
+    assert fastest(bench) > 2.0, "it is on its way"
+    ask(bench, "set", "max_velocity", 0.5)
+    bench.run(0.4, TO_A_POSITION[use])
+    assert bench.node.state is DeviceState.ACTIVE and not bench.node.refused
+    assert 0.1 < fastest(bench) < 0.6
+
+
+def fastest(bench: Any) -> float:
+    """Return how fast the twin turns (rad/s); of several joints the fastest."""
+    return abs(bench.twin.truth()["velocity"])
 
 
 def test_commands_may_be_followed_for_a_shorter_time_never_for_a_longer_one(
