@@ -33,6 +33,7 @@ def written(device: DeviceUnderTest, monkeypatch: pytest.MonkeyPatch) -> list[An
 
 
 @hil.check("C12")
+@hil.hazard("motion")  # it is told to move, though it must not
 @pytest.mark.parametrize("what", WRONG)
 def test_a_wrong_command_does_not_arm_it(
     device: DeviceUnderTest, monkeypatch: pytest.MonkeyPatch, what: str
