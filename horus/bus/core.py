@@ -14,9 +14,7 @@ from horus import clock
 from horus.errors import CoreError
 
 if TYPE_CHECKING:
-    from horus.bus.looks import Looks
-    from horus.bus.pure import Reader, Writer, fence
-    from horus.bus.slots import Slots
+    from horus.bus.pure import Looks, Reader, Slots, Writer, fence
 
     Lender: Any
 
@@ -73,8 +71,4 @@ if _wanted != "pure":
 if CORE_NAME == "native" and not TYPE_CHECKING:
     clock.follow(simulate)
 if CORE_NAME == "pure" and not TYPE_CHECKING:
-    from horus.bus.looks import Looks
-    from horus.bus.pure import Reader, Writer, fence
-    from horus.bus.slots import Slots
-
-    Lender = None  #: only the native core has one
+    from horus.bus.pure import Lender, Looks, Reader, Slots, Writer, fence

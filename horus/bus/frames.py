@@ -15,12 +15,31 @@ from horus.bus import files
 from horus.bus import layout as L
 from horus.errors import CorruptTopicError
 
-__all__ = ["NO_PINS", "FrameRef", "OpenPool", "PoolFile", "create_pool", "pool_files", "pool_path"]
+__all__ = [
+    "NO_PINS",
+    "FrameRef",
+    "OpenPool",
+    "PoolFile",
+    "PoolState",
+    "create_pool",
+    "pool_files",
+    "pool_path",
+]
 
 _POOL = struct.Struct("<8sIIIIQQ")
 _POOL_FILE = re.compile(r"([0-9a-f]{16})\.([0-9a-f]{4})\.frames")
 _REF = struct.Struct("<QQIIQII")
 NO_PINS = bytes(L.MAX_READERS)
+
+
+class PoolState(NamedTuple):
+    """A pool as its publisher sees it."""
+
+    part: int
+    slots: int
+    capacity: int
+    #: Whether something of it is being written, or is among the newest frames.
+    needed: bool
 
 
 class FrameRef(NamedTuple):

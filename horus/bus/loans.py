@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from horus.bus import codec, core, frames, session
 from horus.bus import layout as L
-from horus.bus.slots import PoolState
 from horus.errors import MessageTooLargeError, MessageTypeError, SharedMemoryError, TopicError
 
 if TYPE_CHECKING:
@@ -129,8 +128,8 @@ class Frames:
             number = self.slots.claim(size, True)
         return number
 
-    def _pools(self) -> list[PoolState]:
-        return [PoolState(*pool) for pool in self.slots.pools()]
+    def _pools(self) -> list[frames.PoolState]:
+        return [frames.PoolState(*pool) for pool in self.slots.pools()]
 
     def _grow(self, size: int) -> bool:
         """Add a pool within the budget; never wait for the lock."""

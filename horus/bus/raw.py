@@ -10,9 +10,11 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from horus.bus import codec, pure, rings
+from horus.bus import codec, rings
 from horus.bus import layout as L
 from horus.bus.publisher import Publisher
+from horus.bus.pure import Reader, Writer
+from horus.bus.pure.reader import Overwritten
 from horus.bus.schemas import write_schema
 from horus.bus.subscriber import Subscriber
 from horus.errors import CorruptTopicError
@@ -64,7 +66,7 @@ def split_frame(payload: bytes | bytearray) -> tuple[bytes, memoryview]:
     return bytes(payload[_FRONT.size : end]), memoryview(payload)[end + -size % _FRONT.size :]
 
 
-class _RawReader(pure.Reader):
+class _RawReader(Reader):
     """Reads each ring by itself, as far back as its slots go."""
 
     def __init__(self, control: Any, depth: int, *more: Any) -> None:
@@ -80,7 +82,7 @@ class _RawReader(pure.Reader):
                     for _ in range(self._available(ring)):
                         try:
                             stamp, type_hash, kind, payload = self._read(ring, ring.cursor)
-                        except pure._Overwritten:
+                        except Overwritten:
                             break  # the next look counts what was lost
                         about = (ring.publisher, ring.cursor, stamp, kind, type_hash)
                         found.append(RawMessage(*about, payload))
@@ -184,7 +186,7 @@ class RawPublisher(Publisher):
     each message has an array.
     """
 
-    _core: ClassVar[Any] = pure.Writer
+    _core: ClassVar[Any] = Writer
 
     def __init__(
         self,

@@ -27,11 +27,9 @@ from horus.bus import (
     core,
     files,
     frames,
-    looks,
     pure,
     rings,
     session,
-    slots,
     waiting,
 )
 from horus.bus import layout as L
@@ -102,9 +100,7 @@ def use_core(name: str) -> None:
     """Let what is opened from now on be of a core."""
     one = pure if name == "pure" else native
     Publisher._core, Subscriber._core = one.Writer, one.Reader
-    core.Slots = slots.Slots if one is pure else one.Slots
-    core.Looks = looks.Looks if one is pure else one.Looks
-    core.Lender = None if one is pure else one.Lender
+    core.Slots, core.Looks, core.Lender = one.Slots, one.Looks, one.Lender
 
 
 def message(number: int, dice: random.Random) -> Any:

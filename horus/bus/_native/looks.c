@@ -1,4 +1,4 @@
-/* Arrays on a publisher's memory, pinned while they live; the twin in Python is ../looks.py. */
+/* Arrays on a publisher's memory, pinned while they live; the twin in Python is ../pure/looks.py. */
 #include "shared.h"
 
 /* A pool, mapped: its frames for reading only, its blocks for the pins. */

@@ -2,7 +2,7 @@
  *
  * The core is one writer and one reader on the layout of ../LAYOUT.md. Everything that happens once (opening, growing,
  * finding rings, errors in words) is Python, in ../topic.py; here is what happens once a message. Its twin in Python is
- * ../pure.py.
+ * ../pure.
  */
 #ifndef HORUS_SHARED_H
 #define HORUS_SHARED_H

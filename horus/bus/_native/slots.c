@@ -1,4 +1,4 @@
-/* The slots of a publisher's pools, and which one is taken; the twin in Python is ../slots.py.
+/* The slots of a publisher's pools, and which one is taken; the twin in Python is ../pure/slots.py.
  *
  * A slot is claimed when nobody has pinned it: its word becomes odd, then the pins are looked at once more. A reader does it the
  * other way round, so one of the two sees the other. Nothing here waits, and nothing runs Python code.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from horus.bus import codec
 from horus.bus import layout as L
-from horus.bus.pure import fence
+from horus.bus.pure.fences import fence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

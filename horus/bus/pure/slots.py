@@ -9,26 +9,15 @@ from __future__ import annotations
 import mmap
 import threading
 from collections import deque
-from typing import NamedTuple
 
 from horus.bus import layout as L
-from horus.bus.frames import NO_PINS, FrameRef
-from horus.bus.pure import fence
+from horus.bus.frames import NO_PINS, FrameRef, PoolState
+from horus.bus.pure.fences import fence
 
-__all__ = ["PoolState", "Slots"]
+__all__ = ["Slots"]
 
 #: Frames that are looked at, from the newest on, for one that all have taken: it is still warm.
 MOST_WARM = 16
-
-
-class PoolState(NamedTuple):
-    """A pool as its publisher sees it."""
-
-    part: int
-    slots: int
-    capacity: int
-    #: Whether something of it is being written, or is among the newest frames.
-    needed: bool
 
 
 class _Slot:

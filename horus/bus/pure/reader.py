@@ -1,14 +1,7 @@
-"""The twin of `_native` in Python: one writer and one reader on the layout of `LAYOUT.md`.
-
-It is chosen when the C core was not built, or by ``HORUS_CORE=pure``. A memoryview's 8-byte items
-are loaded and stored by single machine accesses, as the protocol asks; fences are needed
-only on CPUs that reorder.
-"""
+"""The reading end, a cursor in each publisher's ring: the twin of `_native/reader.c`."""
 
 from __future__ import annotations
 
-import os
-import platform
 import struct
 import threading
 from collections.abc import Callable, Iterable
@@ -16,213 +9,19 @@ from mmap import mmap
 from typing import TYPE_CHECKING, Any
 
 from horus.bus import layout as L
-from horus.bus.codec import new_pack, unpack
-from horus.clock import now_ns
+from horus.bus.codec import unpack
+from horus.bus.pure.fences import NEEDED as _FENCES
+from horus.bus.pure.fences import fence
+from horus.bus.pure.fences import ordered as _fence
 from horus.errors import CorruptTopicError
 
 if TYPE_CHECKING:
     from horus.message import MessageSpec
 
 _HEAD = struct.Struct("<QQII")
-_pack_head, _unpack_head = _HEAD.pack_into, _HEAD.unpack_from
-_STRONGLY_ORDERED = platform.machine().lower() in {"x86_64", "amd64", "i686", "i386"}
-_fence_lock = threading.Lock()
+_unpack_head = _HEAD.unpack_from
 _GENERATION = L.CONTROL_GENERATION // 8
-_DEPTH = L.CONTROL_DEPTH // 4
-_READERS = L.CONTROL_READERS // 4
-_WAITING = L.CONTROL_WAITING // 8
-_FIRST_WAITING = 8  # readers whose bytes are in that word
-_DEPTH_PATIENCE = 64  # sends until more depth is tried for again
-_AHEAD = 1_000_000_000  # ns that a stamp may be ahead of this clock
 _NEXT = L.RING_NEXT // 8
-
-
-def fence() -> None:
-    """Order everything before against everything after, loads after stores too.
-
-    Taking and giving back a lock orders what is around it; twice, so that nothing moves into the
-    middle from both sides.
-    """
-    with _fence_lock:
-        pass
-    with _fence_lock:
-        pass
-
-
-def _no_fence() -> None:
-    """Do nothing: this CPU keeps loads in order, and stores in order."""
-
-
-def _after_fork() -> None:
-    global _fence_lock
-    _fence_lock = threading.Lock()  # a thread that is not here may hold the old one
-
-
-os.register_at_fork(after_in_child=_after_fork)
-#: Whether loads and stores have to be kept in order by fences.
-_FENCES = not _STRONGLY_ORDERED
-_fence: Callable[[], None] = fence if _FENCES else _no_fence
-
-
-class Writer:
-    """The writing end of a publisher's ring."""
-
-    def __init__(
-        self,
-        control: mmap,
-        spec: MessageSpec | None,
-        encode: Callable[[object], tuple[int, tuple[Any, ...], int]],
-        refuse: Callable[[object], None],
-        pack_slowly: Callable[[MessageSpec, object], bytearray],
-        grow: Callable[[int], None],
-        wake: Callable[[], None],
-        describe: Callable[[MessageSpec], None],
-    ) -> None:
-        self._control = memoryview(control)
-        self._halves = self._control.cast("I")
-        self._eights = self._control.cast("Q")
-        self._spec = spec
-        self._pack = new_pack()
-        self._encode = encode
-        self._refuse = refuse
-        self._grow = grow
-        self._wake = wake
-        self._describe = describe
-        self._last: MessageSpec | None = spec
-        #: The class whose messages go the short way: the last one sent, if it has no frame.
-        self._usual: type | None = None
-        self._lock = threading.RLock()
-        self._capacity = -1
-        self._depth = 0
-        self._patience = 0
-        self.next = 0
-
-    def attach(self, ring: mmap, slots: int, stride: int, next_number: int, depth: int) -> bool:
-        """Write into this ring from now on, unless more was sent than the caller knows."""
-        if next_number != self.next:
-            return False
-        self._memory = ring
-        self._ring = memoryview(ring)
-        self._words = self._ring.cast("Q")
-        self._mask = slots - 1
-        self._stride = stride
-        self._capacity = stride - L.SLOT_HEADER
-        self._depth = depth
-        self._patience = 0
-        return True
-
-    def send(self, message: object, stamp_ns: int | None = None) -> bool:
-        """Put a message on the topic; True once it is there."""
-        with self._lock:
-            data: bytes | None = None
-            parts: tuple[Any, ...] = ()
-            if type(message) is dict and self._spec is None:
-                try:
-                    data = self._pack(message)
-                except (TypeError, ValueError, OverflowError):
-                    pass  # something in it needs the long way
-            if data is not None:
-                kind, size, type_hash = L.KIND_MSGPACK, len(data), 0
-            elif type(message) is self._usual or self._is_packed(message):
-                kind, size, type_hash = L.KIND_STRUCT, self._size, self._hash
-            else:
-                kind, parts, type_hash = self._encode(message)
-                size = sum(map(len, parts))
-                if not size and kind == L.KIND_FRAME:
-                    return False  # readers hold every frame: it is lost
-            while size > self._capacity:
-                self._grow(size)
-            if self._halves[_DEPTH] > self._depth:
-                self._try_deeper()
-            number = self.next
-            start = L.RING_HEADER + (number & self._mask) * self._stride
-            ring, words = self._ring, self._words
-            words[start >> 3] = 2 * number + 1
-            if _FENCES:
-                fence()
-            if stamp_ns is None:
-                stamp_ns = now_ns()
-            elif not isinstance(stamp_ns, int) or not 0 < stamp_ns <= now_ns() + _AHEAD:
-                raise ValueError(
-                    f"stamp_ns is {stamp_ns!r}: it must be nanoseconds of time.monotonic_ns(), "
-                    "not ahead of now"
-                )
-            _pack_head(ring, start + L.SLOT_STAMP, stamp_ns, type_hash, size, kind)
-            offset = start + L.SLOT_HEADER
-            if data is not None:
-                self._memory[offset : offset + size] = data
-            elif kind == L.KIND_STRUCT:
-                self._pack_into(ring, offset, message)
-            else:
-                for part in parts:
-                    ring[offset : offset + len(part)] = part
-                    offset += len(part)
-            if _FENCES:
-                fence()
-            words[start >> 3] = 2 * number + 2
-            if _FENCES:
-                fence()
-            words[_NEXT] = self.next = number + 1
-        # Whoever waits says so before it looks for messages; so this looks after the message is
-        # there. Giving back the lock has kept the two apart on a strongly ordered CPU.
-        if _FENCES:
-            fence()
-        try:
-            if self._eights[_WAITING] or self._halves[_READERS] > _FIRST_WAITING:
-                self._wake_readers()
-        except (AttributeError, ValueError):
-            if self._capacity >= 0:
-                raise
-            # Another thread has closed this end meanwhile: readers look by themselves.
-        return True
-
-    def _is_packed(self, message: object) -> bool:
-        """Return whether this is a declared message that is packed into its slot as a whole."""
-        spec: MessageSpec | None = getattr(type(message), "__horus_spec__", None)
-        if spec is not None and spec.cls is not type(message):
-            spec = None
-        if self._spec is not None and spec is not self._spec:
-            self._refuse(message)  # which raises
-        if spec is None:
-            return False
-        if spec is not self._last:
-            self._describe(spec)
-            self._last = spec
-        if spec.frame is not None:
-            return False
-        self._usual, self._size, self._hash = spec.cls, spec.size, spec.hash
-        self._pack_into = spec.pack_into
-        return True
-
-    def _wake_readers(self) -> None:
-        readers = min(self._halves[_READERS], L.MAX_READERS)
-        if any(self._control[L.CONTROL_WAITING : L.CONTROL_WAITING + readers]):
-            self._wake()
-
-    def _try_deeper(self) -> None:
-        """Ask for more depth, without waiting: who sends may have a motor to mind."""
-        if self._patience:
-            self._patience -= 1
-        if not self._patience:
-            self._patience = _DEPTH_PATIENCE
-            self._grow(0)
-
-    def detach(self) -> None:
-        """Write nowhere until `attach`: the next send asks for a ring."""
-        self._lock = (
-            threading.RLock()
-        )  # after a fork, the old one may be held by a thread that is not here
-        self._capacity = -1
-        self.next = 0
-
-    def close(self) -> None:
-        """Let go of the memory."""
-        with self._lock:
-            self._capacity = -1
-            for name in ("_words", "_ring", "_eights", "_halves", "_control"):
-                view = self.__dict__.pop(name, None)
-                if view is not None:
-                    view.release()
 
 
 class _Ring:
@@ -260,7 +59,7 @@ class _Ring:
 _UNUSUAL: tuple[Any, int] = (None, -1)
 
 
-class _Overwritten(Exception):
+class Overwritten(Exception):
     """The message was overwritten while it was looked at."""
 
 
@@ -388,7 +187,7 @@ class Reader:
             if word > expected:
                 latest = ring.words[_NEXT]
                 if latest - number > ring.mask:
-                    raise _Overwritten
+                    raise Overwritten
             self._damaged(ring, f"the sequence word of message {number} is wrong")
         return offset
 
@@ -397,7 +196,7 @@ class Reader:
         stamp = ring.words[(offset + L.SLOT_STAMP) // 8]
         _fence()
         if ring.words[offset // 8] != 2 * number + 2:
-            raise _Overwritten
+            raise Overwritten
         return stamp
 
     def _read(self, ring: _Ring, number: int) -> tuple[int, int, int, bytearray]:
@@ -409,7 +208,7 @@ class Reader:
         payload = bytearray(ring.view[start : start + length])
         _fence()
         if ring.words[offset // 8] != 2 * number + 2:
-            raise _Overwritten
+            raise Overwritten
         if length > ring.stride - L.SLOT_HEADER:
             self._damaged(ring, f"message {number} claims {length} bytes")
         return stamp, type_hash, kind, payload
@@ -522,7 +321,7 @@ class Reader:
                     if ring is None:
                         return None
                     stamp, type_hash, kind, payload = self._read(ring, ring.cursor)
-                except _Overwritten:
+                except Overwritten:
                     continue
                 ring.cursor += 1
                 message = self._finish(stamp, type_hash, kind, payload)
@@ -574,7 +373,7 @@ class Reader:
                         return None
                     _, ring, end = max(reversed(newest), key=_first)
                     stamp, type_hash, kind, payload = self._read(ring, end - 1)
-                except _Overwritten:
+                except Overwritten:
                     continue
                 for _, other, other_end in newest:
                     other.cursor = other_end
@@ -600,7 +399,7 @@ class Reader:
                 try:
                     ring = self._oldest()
                     return None if ring is None else self._stamp(ring, ring.cursor)
-                except _Overwritten:
+                except Overwritten:
                     continue
 
     def discard_before(self, mono_ns: int) -> int:
@@ -612,7 +411,7 @@ class Reader:
                 try:
                     ring = self._oldest()
                     stamp = 0 if ring is None else self._stamp(ring, ring.cursor)
-                except _Overwritten:
+                except Overwritten:
                     continue
                 if ring is None or stamp >= mono_ns:
                     return count
