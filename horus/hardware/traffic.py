@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 #: What reads recordings: a plugin, imported when a robot asks for one.
 READER = "horus_plugins.recording.wire"
-logger = logging.getLogger("horus.replay")
 
 
 @lru_cache(maxsize=8)
@@ -75,7 +73,9 @@ def replay_twin(
     events = () if mute else events_of(device, tree)
 
     def tell(text: str) -> None:
-        logger.warning("%s: %s", device.name, text)
+        import logging
+
+        logging.getLogger("horus.replay").warning("%s: %s", device.name, text)
 
     name = device.sim.replay.name
     return replayed(device.driver, device.config, device.sim, events, name, tell)

@@ -7,7 +7,6 @@ import io
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tokenize
 import warnings
@@ -192,6 +191,8 @@ def compile_rust(path: Path, target: Path) -> list[Fault]:
         return [Fault(str(path), 1, text)]
     command = [rustc, f"--edition={_RUST_EDITION}", "-O", "--error-format=short"]
     command += ["--crate-name", "node", "-o", str(target), str(path)]
+    import subprocess
+
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
     )
