@@ -195,12 +195,22 @@ class Loop:
             return
         task.warned = True
         if task.node is not None:
-            task.node.log_warning(
-                f"too slow for its rate: a tick takes {info.avg_tick_duration_ms():.3g} ms, "
-                f"{task.node.rate:g} Hz allows {1e3 / task.node.rate:.3g} ms; {info._overruns} "
-                "ticks were skipped. Lower the rate or do less in tick "
-                "(said once; node.info.overruns() counts)"
-            )
+            takes, allowed = info.avg_tick_duration_ms(), 1e3 / task.node.rate
+            skipped = f"{info._overruns} ticks were skipped"
+            counted = "(said once; node.info.overruns() counts)"
+            if takes < allowed / 2:
+                task.node.log_warning(
+                    f"called too late for its rate of {task.node.rate:g} Hz: {skipped}, though a "
+                    f"tick takes only {takes:.3g} ms. Other nodes of this process, or other "
+                    f"programs, keep the processor busy: `rt=True` or `horus run --rt` puts it "
+                    f"before them {counted}"
+                )
+            else:
+                task.node.log_warning(
+                    f"too slow for its rate: a tick takes {takes:.3g} ms, {task.node.rate:g} Hz "
+                    f"allows {allowed:.3g} ms; {skipped}. Lower the rate or do less in tick "
+                    f"{counted}"
+                )
 
     def tick_once(self) -> None:
         """Tick every task once, now, in order, on the calling thread."""

@@ -589,3 +589,12 @@ def test_a_node_too_slow_for_its_rate_is_told_so_once(clock, caplog):
     told = [r.getMessage() for r in caplog.records if "too slow for its rate" in r.getMessage()]
     assert len(told) == 1
     assert "a tick takes 50 ms, 100 Hz allows 10 ms" in told[0]
+
+
+def test_a_quick_node_that_another_one_keeps_waiting_is_not_told_to_do_less(clock, caplog):
+    hog = horus.Node("hog", tick=lambda node: clock.sleep(0.05), rate=10)
+    quick = horus.Node("quick", tick=lambda node: None, rate=100)
+    horus.Scheduler(clock=clock).add(hog, quick).run(10.0)
+    (told,) = [r.getMessage() for r in caplog.records if r.name.endswith("quick")]
+    assert "called too late for its rate of 100 Hz" in told
+    assert "do less" not in told
