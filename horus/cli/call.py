@@ -65,16 +65,23 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
+def with_commands() -> list[str]:
+    """Return what can be called in this run."""
+    from horus.node.caller import servers
+    from horus.node.params import SUFFIX
+
+    return [
+        name for name in servers() if not (name.startswith(("sim.", "horus/")) or SUFFIX in name)
+    ]
+
+
 def _has_commands(device: str) -> bool:
     """Return whether there is somebody to be called; if not, say what there is."""
     from horus.errors import did_you_mean
-    from horus.node.caller import lacks_commands, servers
-    from horus.node.params import SUFFIX
+    from horus.node.caller import lacks_commands
     from horus.runtime.sessions import noted_devices
 
-    known = [
-        name for name in servers() if not (name.startswith(("sim.", "horus/")) or SUFFIX in name)
-    ]
+    known = with_commands()
     if device in known:
         return True
     devices = [noted.name for noted in noted_devices()]

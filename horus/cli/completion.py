@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from horus.cli.livewords import LIVE, VALUES
 from horus.cli.main import COMMANDS, Command, plugin_commands
 
 _EXAMPLES = """\
@@ -96,35 +97,36 @@ def _candidates(before: list[str], current: str) -> list[str]:
     _join(words)
     last = options.get(words[-1]) if words else None
     if last is not None and last.nargs != 0:
-        return _values(last)
+        return _values(last, _typed(words[:-1], options), current)
     if current.startswith("-"):
         return [option for option in options if option.startswith("--")]
-    place = _place(words, options)
+    typed = _typed(words, options)
+    place = len(typed)
     positionals = [action for action in parser._actions if not action.option_strings]
     if place < len(positionals) and positionals[place].choices:
         return list(map(str, positionals[place].choices or ()))
-    live = _LIVE.get((name, place))
-    return live() if live else []
+    live = LIVE.get((name, place)) or LIVE.get((name, -1))
+    return live(typed, current) if live else []
 
 
-def _place(words: Sequence[str], options: dict[str, argparse.Action]) -> int:
-    """Return how many words before are no options and no values of options."""
-    count, skip = 0, False
+def _typed(words: Sequence[str], options: dict[str, argparse.Action]) -> list[str]:
+    """Return the words before that are no options and no values of options."""
+    found, skip = [], False
     for word in words:
         if skip:
             skip = False
         elif word in options:
             skip = options[word].nargs != 0
-        else:
-            count += not word.startswith("-")
-    return count
+        elif not word.startswith("-"):
+            found.append(word)
+    return found
 
 
-def _values(action: argparse.Action) -> list[str]:
+def _values(action: argparse.Action, typed: list[str], current: str) -> list[str]:
     if action.choices:
         return list(map(str, action.choices))
-    live = {"session": _sessions, "node": _nodes}.get(action.dest)
-    return live() if live else []
+    live = VALUES.get(action.dest)
+    return live(typed, current) if live else []
 
 
 def _join(words: Sequence[str]) -> None:
@@ -135,60 +137,3 @@ def _join(words: Sequence[str]) -> None:
         os.environ["HORUS_SESSION_ID"] = words[list(words).index("--session") + 1]
     elif not os.environ.get("HORUS_SESSION_ID") and len(running_sessions()) == 1:
         os.environ["HORUS_SESSION_ID"] = running_sessions()[0].id
-
-
-def _sessions() -> list[str]:
-    from horus.runtime.sessions import running_sessions
-
-    return [run.id for run in running_sessions()]
-
-
-def _topics() -> list[str]:
-    from horus.bus.observer import topic_names
-
-    return topic_names()
-
-
-def _devices() -> list[str]:
-    from horus.runtime.sessions import noted_devices
-
-    return [device.name for device in noted_devices()]
-
-
-def _nodes() -> list[str]:
-    from horus.runtime.sessions import noted_processes
-
-    processes = noted_processes(os.environ.get("HORUS_SESSION_ID", ""))
-    return [process.name for process in processes] + _devices()
-
-
-def _param_nodes() -> list[str]:
-    from horus.cli import params
-
-    return params.nodes()
-
-
-def _params() -> list[str]:
-    from horus.cli import params
-
-    return [f"{node}.{about['name']}" for node in params.nodes() for about in params.of(node, 0.5)]
-
-
-def _drivers() -> list[str]:
-    from horus import plugins
-
-    return list(plugins.drivers())
-
-
-#: What is asked of the running robot, by the command and the place of the word.
-_LIVE: dict[tuple[str, int], Callable[[], list[str]]] = {
-    **{(f"topic {a}", 0): _topics for a in ("info", "echo", "hz", "bw", "latency", "plot", "pub")},
-    **{(f"node {action}", 0): _nodes for action in ("info", "stop", "restart")},
-    ("call", 0): _devices,
-    ("mock", 1): _devices,
-    ("param list", 0): _param_nodes,
-    ("param save", 0): _param_nodes,
-    ("param get", 0): _params,
-    ("param set", 0): _params,
-    ("drivers", 0): _drivers,
-}

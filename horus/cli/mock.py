@@ -61,7 +61,7 @@ def main(args: argparse.Namespace) -> int:
         return serve(words[1:], args.bus, args.absent)
     live.join_any(args)
     if args.action == "list":
-        for name in words or _twins():
+        for name in words or twins():
             _print_state(_ask(name, "state"))
     elif args.action == "set":
         device, _, stimulus = words[0].rpartition(".")
@@ -88,7 +88,7 @@ def _usage(action: str, words: list[str], bus: int | None) -> str:
     return ""
 
 
-def _twins() -> list[str]:
+def twins() -> list[str]:
     """Return the devices that have a twin to be steered; none is an error that says so."""
     from horus.node.caller import CallAbsentError, servers
 
@@ -104,7 +104,7 @@ def _ask(device: str, method: str, *arguments: Any) -> Any:
     from horus.errors import did_you_mean
     from horus.node.caller import CallAbsentError, CallRefusedError, call
 
-    known = _twins()
+    known = twins()
     if device not in known:
         near = did_you_mean(device, known) or f"; simulated: {', '.join(known)}"
         raise CallAbsentError(f"no simulated device is called {device!r}{near}")

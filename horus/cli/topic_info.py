@@ -24,7 +24,7 @@ def main(args: argparse.Namespace) -> int:
     probe = Probe(folder)
     state = state_of(folder, probe.newest)
     probe.close()
-    fields = _fields(folder, state.hash)
+    fields = fields_of(folder, state.hash)
     ends = [
         [topic_list._who(pid, names) for pid in pids] for pids in (state.publishers, state.readers)
     ]
@@ -42,7 +42,8 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _fields(folder: Any, hash: int) -> list[dict[str, str]]:
+def fields_of(folder: Any, hash: int) -> list[dict[str, str]]:
+    """Return the fields of a declared type, with what is known of each."""
     from horus.bus import schemas
     from horus.message.annotations import NAMES
     from horus.message.schema import schema_of

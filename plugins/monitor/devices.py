@@ -38,10 +38,10 @@ class Devices:
         text = text.removeprefix(f"{status.name} on {status.bus}: ")  # both are beside it
         lately = self._errors.of(status.name, status.errors, now)
         level: Level = "ok"
-        if not status.stamp and now - self._since < PATIENCE:
-            state, text, level = "waiting", "nothing heard yet", "off"
-        elif state in ("starting", "stopped"):  # by a person's will, and not to be forgotten
+        if state in ("starting", "stopped"):  # by a person's will, and not to be forgotten
             level = "off" if state == "starting" else "warn"
+        elif not status.stamp and now - self._since < PATIENCE:
+            state, text, level = "waiting", "nothing heard yet", "off"
         elif state not in GOOD:
             level = "bad"
         elif lately:

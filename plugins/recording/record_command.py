@@ -90,7 +90,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Record; 1 when nothing came, or it cannot be written to the end; 2 when it cannot begin."""
+    """Record; 1 when what was named never came, or cannot be written; 2 when it cannot begin."""
     need_mcap()
     run = live.join(args)
     if args.trigger:
@@ -191,7 +191,7 @@ def _record(args: argparse.Namespace, run: str, path: Path) -> int:
     took = time.monotonic() - began
     print(f"{path}: {file.count} messages in {took:.1f} s, {file.size / 1e6:.2f} MB ({over.why})")
     _tell(recorder, file.count)
-    return status or (0 if file.count else 1)
+    return status or int(bool(recorder.absent) and not file.count)
 
 
 def say_absent(recorder: Recorder) -> None:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from horus_plugins.recording.channels import Channels
 from horus_plugins.recording.mcapfile import Chunk
 
-from horus.bus.observer import topic_names
+from horus.bus import rings
+from horus.bus.observer import folder_of, topic_names
 from horus.bus.raw import RawMessage, RawSubscriber
 from horus.errors import CorruptTopicError, SharedMemoryError, TopicError
 
@@ -23,8 +25,13 @@ from horus.errors import CorruptTopicError, SharedMemoryError, TopicError
 CHUNK_BYTES, CHUNK_AGE = 1 << 20, 0.4
 #: How often (s) topics are read, and the session is searched for new ones.
 LOOK, SEARCH = 0.004, 0.05
-#: Messages of a topic that publishers are asked to keep for us.
-DEPTH = 64
+#: Bytes of messages that were read and are not in a chunk yet; the rest waits in the rings.
+WAITING = 32 << 20
+#: How long (s) messages are put into chunks until it is asked whether to go on.
+PACK = 0.1
+#: Messages of a topic that publishers are asked to keep for us: at least, and of small ones so many
+#: as fit into so many bytes, at most. The recorder may be held up so long.
+DEPTH, ROOM, MOST_DEPTH = 64, 128 << 10, 256
 #: How the topics of bus traffic begin.
 WIRE = "wire."
 
@@ -42,6 +49,17 @@ class Sink(Protocol):
 def matches(topic: str, patterns: Sequence[str]) -> bool:
     """Return whether a topic is meant; no patterns mean all."""
     return not patterns or any(fnmatch.fnmatchcase(topic, pattern) for pattern in patterns)
+
+
+def _depth(name: str) -> int:
+    """Return how many messages of a topic publishers are asked to keep."""
+    largest = 0
+    for ring in rings.ring_files(folder_of(name)):
+        with contextlib.suppress(OSError, CorruptTopicError):
+            memory, about = rings.open_ring(ring.path)
+            memory.close()
+            largest = max(largest, about.stride)
+    return min(max(DEPTH, ROOM // largest), MOST_DEPTH) if largest else DEPTH
 
 
 class Recorder:
@@ -62,6 +80,11 @@ class Recorder:
         self.troubles: dict[str, str] = {}
         self.ends: dict[str, RawSubscriber] = {}
         self._watch = watch
+        #: What was read, to be put into chunks: the first of a topic takes its time, and meanwhile
+        #: the others would be overrun.
+        self._taken: deque[tuple[RawSubscriber, RawMessage]] = deque()
+        self._waiting = 0
+        self._took = time.monotonic()
         self._seen: set[str] = set()
         self._lost: dict[str, int] = {}
         self._searched = 0.0
@@ -86,7 +109,7 @@ class Recorder:
         self._searched = time.monotonic()
         present = topic_names()
         for name in [name for name in self.ends if name not in present]:
-            self._read(name)  # what is left of it
+            self._take(name)  # what is left of it
             self._leave(name)
         for name in present:
             if name in self.ends or not matches(name, self.patterns):
@@ -97,43 +120,67 @@ class Recorder:
                 # Of a topic that is new, nothing that was sent so far is missed, nor of a bus how
                 # its devices were set up.
                 history = not first or name.startswith(WIRE)
-                self.ends[name] = RawSubscriber(name, depth=DEPTH, history=history)
+                self.ends[name] = RawSubscriber(name, depth=_depth(name), history=history)
                 self._seen.add(name)
+                self._take_all()
             except (TopicError, OSError) as error:
                 self.troubles.setdefault(name, str(error))
 
     def _leave(self, name: str) -> None:
+        self._pack(whole=True)  # what is taken of it is described by it
         end = self.ends.pop(name)
         if end.dropped:
             self._lost[name] = self._lost.get(name, 0) + end.dropped
         end.close()
 
-    def _read(self, name: str) -> int:
+    def _take(self, name: str) -> None:
+        """Take what is unread of a topic out of its rings."""
         end = self.ends[name]
         try:
             messages = end.take()
         except CorruptTopicError as error:
             self.troubles.setdefault(name, str(error))
-            return 0
+            return
         for message in messages:
+            self._taken.append((end, message))
+            self._waiting += len(message.payload)
+
+    def _take_all(self) -> None:
+        """Take what is unread, if that is due and there is room for it."""
+        if time.monotonic() - self._took >= LOOK and self._waiting < WAITING:
+            for name in self.ends:
+                self._take(name)
+            self._took = time.monotonic()
+
+    def _pack(self, *, whole: bool = False) -> None:
+        """Put what was taken into chunks, and take more meanwhile; for a while, or all there is."""
+        until = time.monotonic() + PACK
+        while self._taken and (whole or time.monotonic() < until):
+            end, message = self._taken.popleft()
+            self._waiting -= len(message.payload)
             self.channels.add(end, message)
+            self.count += 1
             if self._watch is not None:
                 self._watch(end, message)
             if len(self.channels.chunk.data) >= CHUNK_BYTES:
                 self.sink.put(self.channels.take())
-        self.count += len(messages)
-        return len(messages)
+            if not whole:
+                self._take_all()
 
     def look(self) -> int:
         """Read what has come; return how many messages that were."""
         now = time.monotonic()
         if now - self._searched > SEARCH:
             self._search()
-        found = sum(map(self._read, list(self.ends)))
+        before = self.count
+        for name in self.ends:
+            self._take(name)
+        self._took = time.monotonic()
+        self._pack()
         if self.channels.chunk.count and time.monotonic() - self.channels.since > CHUNK_AGE:
             self.sink.put(self.channels.take())
         self.sink.check()
-        return found
+        return self.count - before
 
     def run(self, over: Callable[[], bool]) -> None:
         """Record until ``over`` says so."""
@@ -146,6 +193,7 @@ class Recorder:
     def close(self) -> None:
         """Hand the last chunk on and leave the topics."""
         try:
+            self._pack(whole=True)
             if self.channels.chunk.count:
                 self.sink.put(self.channels.take())
         finally:

@@ -15,6 +15,8 @@ from horus.bus import layout as L
 from horus.bus.files import check_name
 from horus.bus.raw import RawPublisher
 
+#: By so much (ns) late messages may come closer together than at twice their rate.
+BEHIND_NS = 2_000_000
 #: Ends of the topics that move something, and whole names.
 MOVING, STOP = (".command", ".request"), "estop"
 
@@ -86,13 +88,18 @@ class Replay:
         show: Callable[[float], object],
     ) -> None:
         """Send all of it once."""
-        first = 0
-        began_ns = 0
+        first = before = 0
+        began_ns = pace_ns = 0
         for message in self.bag.read(self.topics, start, duration):
             if not began_ns:
-                first, began_ns = message.log_ns, time.monotonic_ns()
+                first = before = message.log_ns
+                began_ns = time.monotonic_ns()
             due_ns = began_ns + self._scaled(message.log_ns - first)
-            while (left := due_ns - time.monotonic_ns()) > 0 and not stopped():
+            # What is late is sent at twice its rate at most: all at once, readers would lose it.
+            pace_ns += self._scaled(message.log_ns - before) // 2
+            pace_ns, before = max(pace_ns, time.monotonic_ns() - BEHIND_NS), message.log_ns
+            send_ns = due_ns if pace_ns - due_ns < BEHIND_NS else pace_ns
+            while (left := send_ns - time.monotonic_ns()) > 0 and not stopped():
                 time.sleep(min(left / 1e9, 0.05))
             if stopped():
                 return

@@ -14,6 +14,16 @@ from horus.bus import Topic
 from horus.cli.completion import candidates
 from horus.cli.main import COMMANDS, main
 
+ROBOT = """\
+name: bench
+buses:
+  i2c1: {use: i2c, device: /dev/i2c-1}
+  arm_port: {use: serial, device: /dev/ttyUSB0, baudrate: 1000000}
+hardware:
+  imu: {use: mpu6050, bus: i2c1}
+  arm: {use: dynamixel, bus: arm_port, ids: [1]}
+"""
+
 
 def test_commands_actions_and_options_are_offered():
     assert set(COMMANDS) <= set(candidates([""]))
@@ -31,6 +41,30 @@ def test_live_topics_are_offered_in_their_place_only():
         assert candidates(["topic", "echo", ""]) == ["goal", "imu/left"]
         assert candidates(["topic", "hz", "--window", "1", "im"]) == ["imu/left"]
         assert candidates(["topic", "echo", "goal", ""]) == []
+
+
+def test_what_a_robot_has_is_offered_in_every_place(horus_run, write, monkeypatch):
+    write("robot.yaml", ROBOT)
+    robot = horus_run("--mock", "robot.yaml")
+    robot.wait_for("imu: active")
+    robot.wait_for("arm: ready")
+    monkeypatch.setenv("HORUS_SESSION_ID", robot.session_id)
+    for line, found in {
+        "record imu im": ["imu", "imu.status"],
+        "record --exclude im": ["imu", "imu.status"],
+        "topic echo imu --field gy": ["gyro_x", "gyro_y", "gyro_z"],
+        "topic plot imu gyro_z accel_z te": ["temperature"],
+        "topic echo imu.params.req": ["imu.params.request"],
+        "call ": ["arm"],
+        "call arm s": ["scan", "set_id"],
+        "mock set imu.r": ["imu.rotation"],
+        "mock fault i": ["imu"],
+        "mock fault imu unp": ["unplug"],
+        "param get imu.b": ["imu.bandwidth"],
+        "node restart i2c": ["i2c1"],
+        "log --node i2c": ["i2c1", "i2c1.sim"],
+    }.items():
+        assert candidates(line.split(" ")) == found, line
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,7 @@ def test_a_device_that_was_never_heard_of_is_waited_for_and_then_gone(robot, mon
     model.close()
 
 
-def test_a_device_that_a_person_has_stopped_does_not_fail_and_is_not_forgotten(robot, monkeypatch):
-    monkeypatch.setattr("horus_plugins.monitor.devices.PATIENCE", 0.0)
+def test_a_device_that_a_person_has_stopped_does_not_fail_and_is_not_forgotten(robot):
     note_devices(robot.session.path, [RunDevice("imu", "mpu6050", "i2c1", "0x68", "i2c1")])
     note_processes(robot.session.path, [RunProcess("i2c1", "driver", 1, 1, end=STOPPED)])
     model = Model(robot.id)
