@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from horus.node.info import NodeInfo, NodeState
@@ -64,8 +63,9 @@ class AsyncNode:
 
     def wait(self, seconds: float) -> bool:
         """Wait for the end of the tick that is under way."""
-        deadline = monotonic() + seconds
-        while self._busy and (left := deadline - monotonic()) > 0:
+        now = self.host.now
+        deadline = now() + seconds
+        while self._busy and (left := deadline - now()) > 0:
             self.host.pause(min(left, 0.002))
         return not self._busy
 

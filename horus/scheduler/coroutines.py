@@ -25,6 +25,8 @@ __all__ = ["Host", "SteppedHost", "ThreadHost", "finished"]
 
 #: How long (s) an event loop may take to answer before it is said to be blocked.
 ANSWER_TIME = 0.5
+#: How often (s) a stepped event loop looks for what comes from outside, where nothing else is left.
+OUTSIDE = 1e-3
 #: In simulated time, so many rounds of callbacks at one moment are enough for anybody.
 MOST_ROUNDS = 10_000
 
@@ -53,8 +55,12 @@ class Host:
         """Run a coroutine to its end; False if ``left`` said that it is not worth waiting for."""
         raise NotImplementedError
 
+    def now(self) -> float:
+        """Return the time in seconds that `pause` lets pass."""
+        return monotonic()
+
     def pause(self, seconds: float) -> None:
-        """Let time pass for what runs there."""
+        """Let time pass for what runs there, at most so much."""
         raise NotImplementedError
 
     def answers(self) -> bool:
@@ -64,6 +70,11 @@ class Host:
     def close(self) -> None:
         """Cancel what is still running and close the event loop."""
         raise NotImplementedError
+
+    def _clear_soon(self) -> None:
+        """Cancel what is still running and wait for its end, but not for ever."""
+        deadline = self.now() + ANSWER_TIME
+        self.run(self._clear(), lambda: self.now() > deadline)
 
     async def _clear(self) -> None:
         rest = asyncio.all_tasks(self.loop) - {asyncio.current_task()}
@@ -130,8 +141,7 @@ class ThreadHost(Host):
     def close(self) -> None:
         """Cancel what is still running and close the event loop, unless it is blocked."""
         if self.answers():
-            deadline = monotonic() + ANSWER_TIME
-            self.run(self._clear(), lambda: monotonic() > deadline)
+            self._clear_soon()
         self._closed = True
         self.loop.call_soon_threadsafe(self.loop.stop)
         if not self.blocked:
@@ -187,21 +197,35 @@ class SteppedHost(Host):
         task = self.loop.create_task(coroutine)
         self.loop.run_ready()
         while not task.done():
-            due = self.loop.due_ns()
-            now = self._clock.monotonic_ns()
-            self._clock.sleep(1e-3 if due is None else max(0, due - now) * 1e-9)
-            self.loop.run_ready()
+            if left():
+                task.cancel()
+                self.loop.run_ready()
+                return False
+            self.pause(SLICE)
         task.result()
         return True
 
+    def now(self) -> float:
+        """Return the clock's time in seconds."""
+        return self.loop.time()
+
     def pause(self, seconds: float) -> None:
-        """Run what can be run; the clock is not moved."""
+        """Move the clock to the next timer, at most so far, and run what can be run then.
+
+        Where nothing waits for time, something outside is waited for: as much real time passes.
+        """
+        due, now = self.loop.due_ns(), self._clock.monotonic_ns()
+        if due is not None:
+            seconds = min(seconds, max(0, due - now) * 1e-9)
+        elif not self.loop._ready:
+            seconds = min(seconds, OUTSIDE)
+            sleep(seconds)
+        self._clock.sleep(seconds)
         self.loop.run_ready()
-        sleep(seconds)
 
     def close(self) -> None:
         """Cancel what is still running and close the event loop."""
         try:
-            self.loop.run_until_complete(self._clear())
+            self._clear_soon()
         finally:
             self.loop.close()

@@ -109,22 +109,23 @@ class Places:
 
     def join(self, tasks: dict[str, Task]) -> None:
         """Wait for what is under way elsewhere, but not for ever."""
-        grace = monotonic() + TICK_TIME
+        now = monotonic if self._host is None else self._host.now
+        grace = now() + TICK_TIME
         for name in self.stuck():
             if name in self._children:  # what it computes, nobody needs any more
-                self.ticking[name].done.wait(max(0.0, grace - monotonic()))
+                self.ticking[name].done.wait(max(0.0, grace - now()))
                 self.loops[name].abandon()
         for coroutine in self._async:
             if coroutine.host.alone:
-                coroutine.wait(grace - monotonic())
+                coroutine.wait(grace - now())
         for coroutine in self._async:
             coroutine.cancel()
         for task, child in self._children.values():
             child.close()
             task.node._node_child = None
-        deadline = monotonic() + THREAD_STOP
+        deadline = now() + THREAD_STOP
         for name in self.stuck():
-            self.ticking[name].done.wait(max(0.0, deadline - monotonic()))
+            self.ticking[name].done.wait(max(0.0, deadline - now()))
         for name in self.stuck():
             task = tasks[name]
             (task.coroutine or self.loops[name]).abandon()

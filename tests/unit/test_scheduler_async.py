@@ -371,6 +371,66 @@ def test_an_actuator_is_made_safe_after_its_async_tick():
     assert log == ["command", "safe"]
 
 
+@pytest.mark.parametrize("seconds", [0.1, 3600])
+def test_in_simulated_time_what_a_node_began_has_its_time_to_clean_up(seconds):
+    log, clock = [], SimClock()
+
+    async def background():
+        try:
+            await asyncio.sleep(1e6)
+        finally:
+            await asyncio.sleep(seconds)
+            log.append("cleaned up")
+
+    async def tick(node):
+        if node.info.tick_count() == 0:
+            node.background = asyncio.create_task(background())
+
+    scheduler = horus.Scheduler(clock=clock).add(horus.Node("n", tick=tick, rate=10))
+    thread = threading.Thread(target=lambda: scheduler.run(1), daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive(), "the stop does not end"
+    assert log == ["cleaned up"] * (seconds < 1)
+    assert clock.seconds < 3
+
+
+def test_in_simulated_time_a_tick_ramps_down_when_it_is_cancelled():
+    logs = []
+    for _ in range(2):
+        log, clock = [], SimClock()
+
+        async def tick(node, log=log, clock=clock):
+            try:
+                await asyncio.sleep(100)
+            finally:
+                await asyncio.sleep(0.1)
+                log.append(("ramped down", clock.monotonic_ns()))
+
+        async def shutdown(node, log=log, clock=clock):
+            log.append(("shutdown", clock.monotonic_ns()))
+
+        horus.Scheduler(clock=clock).add(horus.Node("n", tick=tick, shutdown=shutdown)).run(1)
+        logs.append(log)
+    assert [what for what, _ in logs[0]] == ["ramped down", "shutdown"]
+    assert logs[0][0][1] == pytest.approx(2_100_000_000, abs=100_000)
+    assert logs[0] == logs[1]
+
+
+def test_in_simulated_time_a_tick_that_waits_for_a_thread_ends_in_real_time():
+    log = []
+
+    async def tick(node):
+        try:
+            await asyncio.sleep(100)
+        finally:
+            await asyncio.to_thread(time.sleep, 0.05)
+            log.append("ended")
+
+    horus.Scheduler(clock=SimClock()).add(horus.Node("n", tick=tick)).run(1)
+    assert log == ["ended"]
+
+
 # limits -------------------------------------------------------------------------------------------
 
 
