@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import struct
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from horus.bus import core, files, session
 from horus.bus import layout as L
-from horus.errors import CorruptTopicError, TypeMismatchError
+from horus.errors import CorruptTopicError, SharedMemoryError, TypeMismatchError
 
 _HEAD = struct.Struct("<8sII")
 
@@ -39,10 +40,22 @@ class Control:
             memory = files.map_file(path, writable=True)
         except FileNotFoundError:
             head = _HEAD.pack(L.CONTROL_MAGIC, L.VERSION, L.CONTROL_SIZE)
+            namespace = session.pid_namespace().to_bytes(8, "little")
+            head = head.ljust(L.CONTROL_NAMESPACE, b"\0") + namespace
             return cls(folder, files.write_whole(path, L.CONTROL_SIZE, head))
         except OSError as error:
             raise session.explain(error, path) from None
-        return cls._checked(folder, memory)
+        control = cls._checked(folder, memory)
+        if control.foreign:
+            control.close()
+            raise SharedMemoryError(
+                errno.EPERM,
+                f"topic file {path} belongs to processes of another PID namespace, of which nobody "
+                "can see here whether they run: start both containers with one (docker "
+                "--pid=host, Kubernetes shareProcessNamespace), or give each an HORUS_SHM_DIR of "
+                "its own. If they have ended: `horus clean --force`",
+            )
+        return control
 
     @classmethod
     def look(cls, folder: Path) -> Control:
@@ -64,6 +77,11 @@ class Control:
                 "run the same version of HORUS in every process"
             )
         return cls(folder, memory)
+
+    @property
+    def foreign(self) -> bool:
+        """Return whether it belongs to another PID namespace: its processes cannot be seen."""
+        return session.is_foreign(self.word(L.CONTROL_NAMESPACE))
 
     def declare(self, topic: str, name: str, type_hash: int) -> None:
         """Fix the topic's message type, or refuse another one than was fixed before."""

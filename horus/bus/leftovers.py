@@ -17,6 +17,7 @@ from horus.bus import layout as L
 from horus.bus.control import Control
 from horus.errors import CorruptTopicError
 
+_ELSEWHERE = "of another PID namespace"
 #: Below the root: lock files of places on buses (`horus.hardware.claims`).
 CLAIMS = "claims"
 
@@ -27,6 +28,8 @@ def tidy(control: Control, *, at_once: bool = False) -> bool:
     A closed ring stays for a while where somebody reads, for readers that have not seen it yet.
     Returns whether the topic's folder was removed.
     """
+    if control.foreign:
+        return False  # all would seem dead
     readers = control.live_readers()
     left = 0
     now = time.monotonic_ns()
@@ -88,10 +91,22 @@ def _living_readers(folder: Path) -> tuple[int, ...]:
     return ()
 
 
+def _foreign(folder: Path) -> bool:
+    """Return whether a topic belongs to another PID namespace; not if it is damaged."""
+    try:
+        control = Control.look(folder)
+    except (CorruptTopicError, OSError):
+        return False
+    foreign = control.foreign
+    control.close()
+    return foreign
+
+
 def topics_in_use(topics: Path) -> bool:
-    """Return whether a living process publishes or reads in a topics folder."""
+    """Return whether a process that lives, or cannot be seen, is at a topic of a folder."""
     return any(
-        any(rings.ring_owner_alive(ring.path) for ring in rings.ring_files(folder))
+        _foreign(folder)
+        or any(rings.ring_owner_alive(ring.path) for ring in rings.ring_files(folder))
         or _living_readers(folder)
         for folder in _folders(topics)
     )
@@ -129,6 +144,9 @@ def clean_topics(
     with session.structure_lock(topics):
         for folder in _folders(topics):
             name = folder.name.replace("~", "/")
+            if not force and _foreign(folder):
+                report.in_use.append(f"topic {name} ({_ELSEWHERE})")
+                continue
             before = {ring.path for ring in rings.ring_files(folder)}
             try:
                 gone = not force and tidy(Control.open(folder), at_once=at_once)
@@ -183,6 +201,9 @@ def clean(*, force: bool = False, at_once: bool = False) -> CleanReport:
     sessions = session.sessions_dir()
     for path in sorted(sessions.iterdir()) if sessions.is_dir() else []:
         topics = path / "topics"
+        if not force and session.of_another_namespace(path):
+            report.in_use.append(f"session {path.name} ({_ELSEWHERE})")
+            continue
         # Children outlive a killed supervisor for a moment; their topics are theirs.
         busy = not force and (_session_owner_alive(path) or topics_in_use(topics))
         if busy:

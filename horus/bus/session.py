@@ -64,6 +64,20 @@ def process_start_time(pid: int) -> int | None:
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
+def pid_namespace() -> int:
+    """Return a number for the PID namespace of this process; 0 where there is none."""
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return 0
+
+
+def is_foreign(namespace: int) -> bool:
+    """Return whether that is a PID namespace in which we cannot see who lives."""
+    own = pid_namespace()
+    return bool(namespace and own and namespace != own)
+
+
 #: When this process started: stamped on all that it makes.
 _own_start: tuple[int, int] | None = None
 
@@ -234,7 +248,12 @@ def new_session() -> Session:
             continue  # taken, or the parent was just cleaned away
         except OSError as error:
             raise explain(error, path) from None
-        owner = {"pid": os.getpid(), "start": own_stamp()[1], "made": time.time()}
+        owner = {
+            "pid": os.getpid(),
+            "start": own_stamp()[1],
+            "pid_namespace": pid_namespace(),
+            "made": time.time(),
+        }
         try:
             (path / OWNER_FILE).write_text(json.dumps(owner))
             make_dir(path / "topics")
@@ -242,6 +261,14 @@ def new_session() -> Session:
             shutil.rmtree(path, ignore_errors=True)
             raise explain(error, path) from None
         return Session(session_id, path)
+
+
+def of_another_namespace(path: Path) -> bool:
+    """Return whether a session was made in another PID namespace: its processes are not seen."""
+    try:
+        return is_foreign(int(json.loads((path / OWNER_FILE).read_text())["pid_namespace"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def end_session(session_id: str) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SLICE = 0.05
 #: Where glibc keeps named semaphores.
 SEMAPHORES = Path("/dev/shm")
-_SEMAPHORE_FILE = re.compile(r"sem\.horus\.(\d+)\.(\d+)\.(\d+)")
+_SEMAPHORE_FILE = re.compile(r"sem\.horus\.(\d+)\.(\d+)\.\d+\.(\d+)")
 _serials = itertools.count(1)
 
 
@@ -32,8 +32,8 @@ def next_serial() -> int:
 
 
 def semaphore_name(pid: int, start: int, serial: int) -> str:
-    """Return the name of a reader's semaphore."""
-    return f"/horus.{pid}.{start}.{serial}"
+    """Return the name of the semaphore of a reader in this PID namespace."""
+    return f"/horus.{pid}.{start}.{serial}.{session.pid_namespace()}"
 
 
 class Bell:
@@ -142,7 +142,9 @@ def clean_semaphores(removed: list[str]) -> None:
         return
     for name in names:
         match = _SEMAPHORE_FILE.fullmatch(name)
-        if match and not session.is_alive(int(match[1]), int(match[2])):
+        if not match or session.is_foreign(int(match[3])):
+            continue
+        if not session.is_alive(int(match[1]), int(match[2])):
             try:
                 (SEMAPHORES / name).unlink()
             except OSError:

@@ -226,6 +226,7 @@ def test_layout_md_shows_the_offsets_of_layout_py() -> None:
                 "DEPTH",
                 "READERS",
                 "UNLISTED",
+                "NAMESPACE",
                 "TYPE_NAME",
                 "WAITING",
                 "ENTRIES",

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 
-from horus.bus import Publisher, Subscriber, session
+import pytest
+
+from horus.bus import Publisher, Subscriber, leftovers, session, waiting
+from horus.bus import layout as L
 from horus.bus.leftovers import TopicEnds, topic_ends
+from horus.errors import SharedMemoryError
+from horus.runtime import lastwords
+from horus.runtime.sessions import armed_devices
 
 ME = os.getpid()
 
@@ -71,3 +79,77 @@ def test_damaged_topics_are_passed_over_and_left_as_they_are():
 
 def test_where_no_topics_are_none_are_found(tmp_path):
     assert topic_ends(tmp_path / "absent") == {}
+
+
+# ---- another PID namespace ----------------------------------------------------------------------
+
+UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc"]
+
+
+def unshared(code, **env):
+    """Run Python code in a PID namespace of its own; skip where that is not permitted."""
+    if not shutil.which("unshare"):
+        pytest.skip("there is no unshare")
+    if subprocess.run([*UNSHARE, "true"], capture_output=True, timeout=60).returncode:
+        pytest.skip("a PID namespace of one's own is not permitted here")
+    run = [*UNSHARE, sys.executable, "-c", code]
+    return subprocess.run(run, env=os.environ | env, capture_output=True, text=True, timeout=60)
+
+
+def test_who_comes_from_another_pid_namespace_is_refused_and_sweeps_nothing(shm, tmp_path):
+    publisher, reader = Publisher("cmd"), Subscriber("cmd")
+    run = session.new_session()
+    assert not reader.wait(0.01)  # has made its semaphore
+    bells = list(waiting.SEMAPHORES.glob(f"sem.horus.{ME}.*"))
+    assert bells
+    before = sorted(shm.rglob("*"))
+    for code in ("Subscriber('cmd')", "Publisher('cmd')"):
+        ended = unshared(f"from horus.bus import Publisher, Subscriber\n{code}")
+        assert ended.returncode == 1
+        last = ended.stderr.splitlines()[-1]
+        assert "SharedMemoryError" in last and str(shm / "topics/cmd/control") in last
+        assert "another PID namespace" in last and "--pid=host" in last
+    clean = "from horus.bus import leftovers\nr = leftovers.clean(at_once=True)\n"
+    assert unshared(f"{clean}print(r.sessions, r.topics, r.rings)").stdout == "[] [] []\n"
+    assert sorted(shm.rglob("*")) == before
+    own = "from horus.bus import Topic\nt = Topic('cmd')\nt.send(1)\nprint(t.recv())"
+    assert unshared(own, HORUS_SHM_DIR=str(tmp_path)).stdout == "1\n"
+    assert all(path.exists() for path in bells)
+    publisher.send(1)
+    assert reader.recv() == 1
+    late = Subscriber("cmd")
+    publisher.send(2)
+    assert (reader.recv(), late.recv()) == (2, 2)
+    session.end_session(run.id)
+
+
+def test_what_is_of_another_pid_namespace_is_left_until_it_is_forced_away(shm):
+    publisher, reader = Publisher("cmd"), Subscriber("cmd")
+    control = publisher._control
+    assert control.word(L.CONTROL_NAMESPACE) == session.pid_namespace()
+    if not session.pid_namespace():
+        pytest.skip("there are no PID namespaces")
+    control.set_word(L.CONTROL_NAMESPACE, session.pid_namespace() + 1)
+    run = session.new_session()
+    owner = json.loads((run.path / session.OWNER_FILE).read_text())
+    elsewhere = {"pid": 4194309, "start": 5, "pid_namespace": session.pid_namespace() + 1}
+    (run.path / session.OWNER_FILE).write_text(json.dumps(owner | elsewhere))
+    (run.path / lastwords.FOLDER).mkdir()
+    (run.path / lastwords.FOLDER / "4194309-motor.json").touch()
+    with pytest.raises(SharedMemoryError, match="another PID namespace"):
+        Subscriber("cmd")
+    report = leftovers.clean(at_once=True)
+    assert not (report.sessions or report.topics or report.rings)
+    assert report.in_use == [
+        f"session {run.id} (of another PID namespace)",
+        "topic cmd (of another PID namespace)",
+    ]
+    assert armed_devices() == {run.id: ["motor"]}
+    control.set_word(L.CONTROL_NAMESPACE, 0)  # as where there is no /proc
+    Subscriber("cmd").close()
+    control.set_word(L.CONTROL_NAMESPACE, session.pid_namespace() + 1)
+    reader.close()  # tidies nothing that it cannot see
+    publisher.close()
+    assert leftovers.topics_in_use(session.topics_dir())
+    report = leftovers.clean(force=True)
+    assert report.topics == ["cmd"] and report.sessions == [run.id]
