@@ -57,7 +57,8 @@ class Node:
             without a message, which is how silence is noticed.
         thread: give the node a thread of its own, because its tick blocks.
         compute: ``"thread"``: tick is heavy and runs on a thread of a pool, which computes on no
-            more than all cores at once. ``"process"``: the same, and what tick gives to `compute`
+            more than all cores at once (one that takes more than a second no longer counts).
+            ``"process"``: the same, and what tick gives to `compute`
             runs in a process of the node's own, on another core. The next tick comes when the last
             one has its result.
         order: which of several nodes due together goes first: the lower one.

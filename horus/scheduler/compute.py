@@ -1,7 +1,6 @@
 """Where heavy functions run: ``compute="thread"`` and ``compute="process"``.
 
-Both kinds of node tick on threads of their own, of which no more compute at once than the machine
-has cores. What ``node.compute`` is given runs there, or in a process of the node's own: that
+Both kinds of node tick on threads of their own, as many at once as `Slots` has it. What ``node.compute`` is given runs there, or in a process of the node's own: that
 process knows the program's own code, which pickle names, and hears nobody but its parent.
 """
 
@@ -19,26 +18,10 @@ from horus.errors import ComputeError
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-__all__ = ["Child", "Slots", "importing_main"]
+__all__ = ["Child", "importing_main"]
 
 #: How long a stop waits for a process to end by itself.
 END_TIME = 0.5  # s
-
-
-class Slots:
-    """As many as the machine has cores: who computes holds one."""
-
-    def __init__(self) -> None:
-        self._free = threading.BoundedSemaphore(os.cpu_count() or 1)
-
-    def around(self, call: Callable[[Any], object]) -> Callable[[Any], object]:
-        """Return a call that waits for a slot before it is made."""
-
-        def run(node: Any) -> object:
-            with self._free:
-                return call(node)
-
-        return run
 
 
 class RemoteTraceback(Exception):

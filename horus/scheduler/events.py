@@ -134,7 +134,7 @@ class EventLoop(Loop):
         self._tick(task)
         if task.put_off:
             watch.hold(task.put_off)
-        elif ticks:
+        elif ticks and not self.stopping:
             watch.after(before)
 
     def _place(self, task: Task, places: list[Task]) -> None:

@@ -30,13 +30,13 @@ class Guard:
     """Calls one node's functions and minds how long they take."""
 
     __slots__ = (
-        "_aside",
         "_due",
         "_frames",
         "_missed",
         "_now",
         "_said_ns",
         "_skip",
+        "aside",
         "barked_ns",
         "began_ns",
         "doing",
@@ -55,7 +55,7 @@ class Guard:
         self.tick = tick
         self._missed = missed
         self._now = now
-        self._aside = NodeInfo("left out", str)  # counts the ticks that are left out
+        self.aside = NodeInfo("left out", str)  # counts the ticks that are left out
         self._skip = False
         self._said_ns = -SAY_EVERY_NS
         self._due: Callable[[], int] | None = None
@@ -127,7 +127,7 @@ class Guard:
     def leave_out(self) -> None:
         """Leave the next tick out."""
         self._skip = True
-        self.task.target = self._aside
+        self.task.target = self.aside
 
     def may_say(self, now: int) -> bool:
         """Return whether a miss is to be logged again."""

@@ -18,7 +18,7 @@ from horus.scheduler.task import FOREVER_NS, Task
 if TYPE_CHECKING:
     from horus.scheduler.clock import Clock
 
-__all__ = ["Loop"]
+__all__ = ["LeftOut", "Loop"]
 
 #: A sleeping loop looks this often whether it was told to stop.
 SLICE_NS = 20_000_000
@@ -29,6 +29,10 @@ MANY_OVERRUNS = 20
 # A heap of plain ints, due time above, place in the order below, compares faster than tuples.
 PLACE_BITS = 20
 PLACE_MASK = (1 << PLACE_BITS) - 1
+
+
+class LeftOut(Exception):
+    """Raised in the place of a tick that could not begin before the run was to end."""
 
 
 class _End(Task):
@@ -132,6 +136,9 @@ class Loop:
             info = task.target
             try:
                 task.call(task.node)  # type: ignore[misc]
+            except LeftOut:
+                self._overran(task, task.missed(clock() - (key >> PLACE_BITS)), info)
+                return
             except Exception as error:
                 info._ticked(clock() - start, start - (key >> PLACE_BITS))
                 info._failed += 1
@@ -165,7 +172,7 @@ class Loop:
                 late = end - (key >> PLACE_BITS)
                 if late > 0:
                     missed = task.missed(late)
-                    self._overran(task, missed)
+                    self._overran(task, missed, info)
                     key += task.advance(missed) << PLACE_BITS
             else:
                 step = task.step
@@ -173,18 +180,18 @@ class Loop:
                 late = end - (key >> PLACE_BITS)
                 if late > 0:
                     missed = -(-late // step)
-                    self._overran(task, missed)
+                    self._overran(task, missed, info)
                     key += missed * step << PLACE_BITS
             heapreplace(heap, key)
             if single:
                 return
 
-    def _overran(self, task: Task, missed: int) -> None:
-        """Count ticks that were skipped."""
-        info = task.target
+    def _overran(self, task: Task, missed: int, info: NodeInfo) -> None:
+        """Count ticks that were skipped, where the tick before them was counted."""
         if task.node is not None and task.node._node_excused:
             return
-        if task.coroutine is not None:  # its own counts the ticks that have ended
+        left_out = task.guard is not None and info is task.guard.aside
+        if left_out or task.coroutine is not None:  # its own counts the ticks that have ended
             info = task.node.info
         info._overruns += missed
         self.warn_of_overruns(task, info)
@@ -238,6 +245,8 @@ class Loop:
         info, start = task.target, clock()
         try:
             task.call(task.node)
+        except LeftOut:
+            return
         except Exception as error:
             info._ticked(clock() - start)
             info._failed += 1

@@ -7,10 +7,11 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from horus.scheduler.clock import Clock, SimClock
-from horus.scheduler.compute import Child, Slots
+from horus.scheduler.compute import Child
 from horus.scheduler.events import EventLoop
 from horus.scheduler.failures import Failures
 from horus.scheduler.loop import Loop
+from horus.scheduler.slots import Slots
 from horus.scheduler.stopping import TICK_TIME
 from horus.scheduler.task import Task
 from horus.scheduler.worker import SLICE, Job, Worker
@@ -102,6 +103,12 @@ class Places:
             task.initialise()
 
     # the end ------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Let all that tick elsewhere end soon; sets flags only."""
+        self._slots.closed = True
+        for loop in list(self.loops.values()):
+            loop.stop()
 
     def stuck(self) -> list[str]:
         """Return the nodes whose tick elsewhere has not ended."""

@@ -265,8 +265,7 @@ class Run:
         """Let the ticking end soon; sets flags only, so it may be called from anywhere."""
         self.stopping = True
         self._loop.stop()
-        for loop in list(self.places.loops.values()):
-            loop.stop()
+        self.places.stop()
 
     def end(self) -> BaseException | None:
         """Stop everything in order; return what the run is to raise."""

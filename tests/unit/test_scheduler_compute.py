@@ -87,7 +87,7 @@ def test_a_heavy_tick_in_a_thread_does_not_hold_up_the_others(wait_for):
 
 
 def test_no_more_compute_at_once_than_there_are_cores(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
     at_once, most, lock = [0], [0], threading.Lock()
 
     def heavy(node):
@@ -102,6 +102,49 @@ def test_no_more_compute_at_once_than_there_are_cores(monkeypatch):
     horus.run(nodes, duration=0.2)
     assert most[0] == 2
     assert all(node.info.tick_count() for node in nodes)
+
+
+@pytest.fixture
+def hung(monkeypatch):
+    """A node whose tick does not end before the test, on a machine with one core."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr("horus.scheduler.places.THREAD_STOP", 0.3)
+    go_on, node = threading.Event(), horus.Node("hung", compute="thread", tick=lambda n: None)
+    node.begun = threading.Event()
+    node._node_calls.tick = lambda n: (n.begun.set(), go_on.wait(60))
+    yield node
+    go_on.set()
+
+
+def test_a_tick_that_hangs_does_not_keep_the_others_from_computing(hung, caplog):
+    counts = []
+
+    def tick(node):
+        counts.append(node.info.tick_count())
+        if hung.begun.is_set() and len(counts) > 5:
+            node.request_stop()
+
+    horus.run(hung, horus.Node("well", tick=tick, rate=100, compute="thread"), duration=10)
+    assert len(counts) > 5
+    assert "'hung'" in caplog.text
+    assert "more than 1 s (said once)" in caplog.text
+
+
+def test_who_waits_for_a_core_at_the_stop_is_not_blamed(hung, caplog):
+    log, waited = [], []
+
+    def watch(node):
+        waited.append(hung.begun.is_set())
+        if waited.count(True) > 10:
+            node.request_stop()
+
+    well = horus.Node("well", tick=lambda n: None, rate=100, compute="thread")
+    well._node_calls.shutdown = log.append
+    horus.run(hung, well, horus.Node("watch", tick=watch, rate=100), duration=30)
+    assert log == [well]
+    assert caplog.text.count("its tick has not ended") == 1
+    assert well.info.overruns()
 
 
 def test_a_process_computes_and_the_result_comes_back():

@@ -119,6 +119,20 @@ def test_skip_leaves_the_next_tick_out_and_counts_it(clock):
     assert (node.info.tick_count(), node.info.overruns()) == (5, 1)
 
 
+@pytest.mark.parametrize("on_miss", ["warn", "skip"])
+@pytest.mark.parametrize("besides", [0.0, 0.025])
+def test_every_tick_of_the_grid_was_made_or_is_counted(clock, on_miss, besides, caplog):
+    """Also those that pass while a tick that is left out is held up by another node."""
+    tick = taking(clock, *[0.035] * 100)
+    node = horus.Node("n", rate=100, deadline=0.005, on_miss=on_miss, tick=tick)
+    other = horus.Node("other", rate=20, tick=lambda n: clock.advance(besides), order=0)
+    horus.Scheduler(clock=clock).add(node, other).run(1.0)
+    last = (clock.seconds - 1.0) * 100  # the last tick goes beyond the end
+    assert node.info.tick_count() + node.info.overruns() == pytest.approx(100 + last, abs=3)
+    assert node.info.tick_count() > 5
+    assert "a tick takes 35 ms" in caplog.text
+
+
 def test_safe_makes_every_actuator_safe_and_calls_the_own_safe(clock):
     log = []
 
