@@ -1,7 +1,8 @@
 """Where heavy functions run: ``compute="thread"`` and ``compute="process"``.
 
-Both kinds of node tick on threads of their own, as many at once as `Slots` has it. What ``node.compute`` is given runs there, or in a process of the node's own: that
-process knows the program's own code, which pickle names, and hears nobody but its parent.
+Both kinds of node tick on threads of their own, as many at once as `Slots` allows. What
+``node.compute`` is given runs there, or in a process of the node's own: that process knows the
+program's own code, which pickle names, and hears nobody but its parent.
 """
 
 from __future__ import annotations

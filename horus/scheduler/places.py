@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,8 @@ __all__ = ["Places"]
 
 #: How long a stop waits for the ticks that do not run on the thread of the run.
 THREAD_STOP = 2.0  # s
+#: How long a ``shutdown`` may take there before it is left, unless the node's watchdog allows more.
+SHUTDOWN_TIME = 10.0  # s
 
 
 class Places:
@@ -141,19 +145,18 @@ class Places:
             )
 
     def shut_down(self, task: Task) -> None:
-        """Run a node's ``shutdown`` in its place; elsewhere its watchdog bounds the wait for it."""
-        guard, worker = task.guard, self.workers.get(task.node.name)
-        hangs: Callable[[], bool] = bool
-        if guard is not None and guard.limits.watchdog_ns:
-            hangs = guard.is_hanging
-        if task.coroutine is not None:
-            if not task.coroutine.host.answers():
+        """Run a node's ``shutdown`` in its place; what hangs elsewhere is left after a time."""
+        worker, coroutine = self.workers.get(task.node.name), task.coroutine
+        hangs = self._hangs(task)
+        if coroutine is not None:
+            if not coroutine.host.answers():
                 task.node.log_error("the event loop is blocked; its shutdown is left out")
-            elif not task.coroutine.host.run(task.coroutine.shut_down(), hangs):
+            elif not coroutine.host.run(coroutine.shut_down(), hangs):
                 task.node.log_error("its shutdown is left; the stop goes on")
             return
         if worker is None:
-            task.shut_down()
+            with _telling_of_a_slow(task):
+                task.shut_down()
             return
         job = worker.submit(task.shut_down)
         while not job.done.wait(SLICE):  # in slices, so that signals are seen
@@ -162,6 +165,27 @@ class Places:
                 task.node.log_error("its shutdown is left; the stop goes on")
                 return
         job.result()
+
+    def _hangs(self, task: Task) -> Callable[[], bool]:
+        """Return what tells that the ``shutdown`` of a node has taken too long since now.
+
+        Its watchdog says so; where it has none, or none that watches, time does.
+        """
+        guard, seconds = task.guard, SHUTDOWN_TIME
+        if guard is not None and guard.limits.watchdog_ns:
+            seconds = max(seconds, 2e-9 * guard.limits.watchdog_ns)
+        now = monotonic if task.coroutine is None else task.coroutine.host.now
+        deadline = now() + seconds
+
+        def hangs() -> bool:
+            if guard is not None and guard.is_hanging():
+                return True
+            if now() <= deadline:
+                return False
+            task.node.log_error(f"its shutdown has not ended within {seconds:g} s")
+            return True
+
+        return hangs
 
     def end_coroutines(self) -> None:
         """Cancel what async nodes have left running, while their topics are still open."""
@@ -174,3 +198,20 @@ class Places:
             worker.close()
         for loop in self.loops.values():
             loop.close()
+
+
+@contextlib.contextmanager
+def _telling_of_a_slow(task: Task) -> Iterator[None]:
+    """Within ``with``, say it if the ``shutdown`` on this thread keeps the stop waiting."""
+    on_main = threading.current_thread() is threading.main_thread()
+    cure = "press Ctrl-C again to leave it" if on_main else "run() is not on the main thread"
+    text = f"its shutdown has not ended after {SHUTDOWN_TIME:g} s; the stop waits for it: {cure}"
+    timer = threading.Timer(SHUTDOWN_TIME, task.node.log_error, [text])
+    timer.daemon = True
+    if task.node._node_calls.shutdown is not None:
+        with contextlib.suppress(RuntimeError):  # no more threads
+            timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

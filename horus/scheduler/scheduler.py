@@ -37,7 +37,9 @@ class Scheduler:
 
     Every stop (`stop`, the end of ``duration``, a signal, an exception) goes the same way:
     `Node.safe` of every actuator, all at once, each with 1 s; then ``shutdown`` of every node in
-    the reverse order of adding; then the topics are closed.
+    the reverse order of adding; then the topics are closed. A ``shutdown`` on another thread, as
+    of async nodes too, is left after 10 s or as its ``watchdog`` says; one on the thread of `run`
+    only by its ``watchdog`` or a second Ctrl-C, both of which need the main thread.
 
     Args:
         clock: where time comes from; with a `SimClock`, seconds pass as fast as they can.

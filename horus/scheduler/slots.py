@@ -30,7 +30,7 @@ class Slots:
         self.closed = False
 
     def around(self, call: Callable[[Any], object]) -> Callable[[Any], object]:
-        """Return a call that waits for a slot before it is made; `LeftOut` if the run ends first."""
+        """Return a call that waits for a slot first; it raises `LeftOut` if the run ends before."""
 
         def run(node: Any) -> object:
             self._take(node)

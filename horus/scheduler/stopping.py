@@ -1,4 +1,7 @@
-"""The end of a run: actuators first, everything tried, nothing waited for without limit."""
+"""The end of a run: actuators first, everything tried, no other thread waited for without limit.
+
+What blocks the thread of the run itself cannot be left by the program, only by a signal.
+"""
 
 from __future__ import annotations
 

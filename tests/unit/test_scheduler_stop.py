@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import threading
 import pytest
 
 import horus
+from horus.scheduler.clock import SimClock
 
 
 class Motor(horus.Node):
@@ -143,6 +145,43 @@ def test_the_context_manager_closes_topics_of_nodes_that_never_ran(shm):
         scheduler.add(horus.Node(pubs="a", subs="b"))
         assert (shm / "topics").exists()
     assert not list(shm.glob("topics/*/*"))
+
+
+@pytest.mark.parametrize("kind", ["thread", "async", "simulated"])
+def test_a_shutdown_that_never_ends_elsewhere_is_left_after_a_time(kind, caplog, monkeypatch):
+    monkeypatch.setattr("horus.scheduler.places.SHUTDOWN_TIME", 0.1)
+    log, go_on = [], threading.Event()
+
+    async def tick(node):
+        pass
+
+    async def wait_for_nothing(node):
+        await asyncio.Event().wait()
+
+    options = {"tick": tick, "shutdown": wait_for_nothing}
+    if kind == "thread":
+        options = {"thread": True, "shutdown": lambda n: go_on.wait(60)}
+    first = horus.Node("first", shutdown=lambda n: log.append("first"))
+    clock = SimClock() if kind == "simulated" else None
+    scheduler = horus.Scheduler(clock=clock).add(first, horus.Node("n", **options))
+    runner = threading.Thread(target=lambda: scheduler.run(0.01), daemon=True)
+    runner.start()
+    runner.join(30)
+    try:
+        assert not runner.is_alive(), "the stop does not end"
+        assert log == ["first"]
+        assert "its shutdown has not ended within 0.1 s" in caplog.text
+    finally:
+        go_on.set()
+
+
+def test_a_shutdown_that_keeps_the_stop_waiting_is_told_of(caplog, monkeypatch, wait_for):
+    monkeypatch.setattr("horus.scheduler.places.SHUTDOWN_TIME", 0.02)
+    told = "its shutdown has not ended after 0.02 s; the stop waits for it: press Ctrl-C again"
+    node = horus.Node("n", shutdown=lambda n: wait_for(lambda: told in caplog.text))
+    horus.run(node, duration=0.01)
+    assert told in caplog.text
+    assert "shutdown raised" not in caplog.text
 
 
 # signals ------------------------------------------------------------------------------------------
