@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from horus.bus import Subscriber
 from horus.hardware import topics
 from horus.msgs import DeviceStatus, JointCommand, MotorCommand
 from horus.runtime.linux import descendants
+from horus.testing.ending import end
 from horus.testing.rig.under_test import DeviceUnderTest
 
 #: Longest wait (s) for anything: far more than a step takes, even on a busy machine.
@@ -141,17 +141,7 @@ class Run:
             with contextlib.suppress(ProcessLookupError):
                 drive.terminate()
             drive.wait()
-        left = descendants(self.process.pid)
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-                for pid in left:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+        end(self.process, PATIENCE)
         for subscriber in self._topics.values():
             subscriber.close()
 

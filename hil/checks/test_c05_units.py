@@ -11,6 +11,7 @@ from horus_hil.checks.common import found, moving, period
 from horus_hil.checks.measuring import samples, settled, shown, steps
 from horus_hil.checks.quantities import quantities
 
+from horus.hardware.node import DeviceState
 from horus.msgs import Imu, MotorCommand
 from horus.testing import hil
 from horus.testing.rig.figures import Recorder
@@ -48,6 +49,7 @@ def test_what_moves_goes_where_it_is_told_and_says_so(
     for value in (5.0, -3.0) if velocity else (0.5, -0.4):
         device.run(1.5, device.order(value))
         state, truth = device.data.latest(), device.truth()
+        assert device.node.state is DeviceState.ACTIVE, "a command does not arm it"
         assert state is not None
         name = "velocity" if velocity else "position"
         told = [value] if velocity else [value] * device.joints

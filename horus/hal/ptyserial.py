@@ -11,22 +11,16 @@ import tty
 from horus.hal.serial import CHUNK
 
 
-class PtyPort:
-    """Makes a pseudo-terminal; programs open `path` as if it were a serial port.
+class DeviceEnd:
+    """The device's side of a line, in a file that does not block.
 
-    Its other end stays open here too, so a program that closes it is no hang-up for the device.
     As on a real line, bytes that nobody takes are lost, and the sender does not wait.
     """
 
-    def __init__(self) -> None:
-        self._fd, self._other = os.openpty()
-        #: Where programs find the port.
-        self.path = os.ttyname(self._other)
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
         #: Bytes sent that nobody took.
         self.lost = 0
-        tty.setraw(self._other)
-        tty.setraw(self._fd)
-        os.set_blocking(self._fd, False)
 
     def read(self, timeout: float = 0.0) -> bytes:
         """Return what the host has written, waiting up to ``timeout`` seconds for it."""
@@ -47,17 +41,43 @@ class PtyPort:
                 sent += os.write(self._fd, data[sent:])
         self.lost += len(data) - sent
 
+    def close(self) -> None:
+        """Leave the line. Twice is harmless."""
+        fd, self._fd = self._fd, -1
+        _close(fd)
+
+
+class PtyPort(DeviceEnd):
+    """Makes a pseudo-terminal; programs open `path` as if it were a serial port.
+
+    Its other end stays open here too, so a program that closes it is no hang-up for the device.
+    """
+
+    def __init__(self) -> None:
+        fd, self._other = os.openpty()
+        super().__init__(fd)
+        #: Where programs find the port.
+        self.path = os.ttyname(self._other)
+        tty.setraw(self._other)
+        tty.setraw(self._fd)
+        os.set_blocking(self._fd, False)
+
     def fileno(self) -> int:
         """Return the descriptor to wait on."""
         return self._fd
 
     def close(self) -> None:
         """End the port: for a program that has it open this is a hang-up. Twice is harmless."""
-        fds, self._fd, self._other = (self._fd, self._other), -1, -1
-        for fd in fds:
-            if fd >= 0:
-                try:
-                    os.close(fd)
-                except OSError as error:
-                    if error.errno != errno.EBADF:
-                        raise
+        super().close()
+        other, self._other = self._other, -1
+        _close(other)
+
+
+def _close(fd: int) -> None:
+    """Close a descriptor that may be closed already."""
+    try:
+        if fd >= 0:
+            os.close(fd)
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise

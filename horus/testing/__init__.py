@@ -14,6 +14,8 @@ and in a test file::
 
 and, for a device that moves, the same with `horus.testing.actuator_contract`.
 
+They are the conformance checks C1 to C15, on the driver's twin, and what no rig can ask.
+
 The same driver on hardware: `horus.testing.hil`, and ``pytest --pyargs horus_hil.checks --rig
 FILE``.
 """

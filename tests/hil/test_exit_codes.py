@@ -5,13 +5,10 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import pty
 import re
-import select
 import subprocess
 import sys
 import threading
-import tty
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +17,7 @@ from typing import NamedTuple
 import pytest
 
 from horus.hal.checksums import crc16_xmodem
+from horus.hal.ptyserial import PtyPort
 from tests.hil.sysfs import Sysfs
 
 ADDRESS, VERSION = 0x80, 21  # of the controller, and of its question that names the board
@@ -39,10 +37,8 @@ class Controller:
     def __init__(self, name: str) -> None:
         self.name = name
         self.heard = b""
-        self._end, far = pty.openpty()
-        tty.setraw(far)
-        self.port = os.ttyname(far)
-        self._far = far  # held open: the port stays while nobody has it open
+        self._end = PtyPort()
+        self.port = self._end.path
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -52,10 +48,10 @@ class Controller:
         answer = self.name.encode() + b"\n\0"
         answer += crc16_xmodem(question + answer).to_bytes(2, "big")
         while not self._stop.is_set():
-            if select.select([self._end], [], [], 0.05)[0]:
-                self.heard += os.read(self._end, 4096)
-                if self.heard.endswith(question):
-                    os.write(self._end, answer)
+            data = self._end.read(0.05)
+            self.heard += data
+            if data and self.heard.endswith(question):
+                self._end.write(answer)
 
     @property
     def told(self) -> bytes:
@@ -65,8 +61,7 @@ class Controller:
     def close(self) -> None:
         self._stop.set()
         self._thread.join()
-        os.close(self._end)
-        os.close(self._far)
+        self._end.close()
 
 
 class Ended(NamedTuple):

@@ -18,7 +18,7 @@ from typing import Any
 
 from horus.bus import layout, rings
 from horus.cli.devices import Watch
-from horus.runtime.linux import descendants
+from horus.testing.ending import end
 
 from . import machine
 
@@ -161,17 +161,7 @@ class Robot:
         """End what still runs of it and remove its files."""
         if self._watch is not None:
             self._watch.close()
-        rest = descendants(self.process.pid)
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-                for pid in rest:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+        end(self.process, PATIENCE)
         for name, value in self._ours.items():
             os.environ.pop(name)
             if value is not None:

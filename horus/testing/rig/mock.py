@@ -13,13 +13,22 @@ from horus.bus import Subscriber
 from horus.hardware import topics
 from horus.hardware.node import DriverNode
 from horus.hardware.steering import set_fault
+from horus.plugins import drivers
 from horus.testing import hil
 from horus.testing.bench import Bench, HandClock, next_station
-from horus.testing.rig import strangers
-from horus.testing.rig.file import RigDevice, RigFile
+from horus.testing.rig import every, strangers
+from horus.testing.rig.file import RigDevice, RigFile, load
 from horus.testing.rig.onefile import write_robot
 from horus.testing.rig.twin_faults import TwinFaults
 from horus.testing.rig.under_test import DeviceUnderTest, Journal, Neighbour
+
+
+def on_its_own(use: str, clock: HandClock, folder: Path) -> MockDevice:
+    """Return the device of a driver on a rig of its own, whose file is written into the folder."""
+    path = folder / "rig.yaml"
+    path.write_text(every.text([drivers()[use]]))
+    rig = load(path)
+    return MockDevice(rig, rig.devices[use], clock, folder / "robot", Journal())
 
 
 class MockDevice(DeviceUnderTest):
@@ -106,7 +115,7 @@ class MockDevice(DeviceUnderTest):
 
     def retune(self, **options: Any) -> None:
         """Begin again with a new twin and other options of the driver."""
-        self._end()
+        self.end()
         entry = self.bench.device
         self._begin(Bench(replace(entry, config=replace(entry.config, **options)), self._clock))
 
@@ -116,7 +125,7 @@ class MockDevice(DeviceUnderTest):
         beside = next_station(driver, config)
         if not beside:
             hil.not_applicable("a second one cannot be on the same bus")
-        self._end()
+        self.end()
         self._begin(Bench(self.bench.device, self._clock, beside=beside))
         node, twin = self.bench.neighbour or (None, None)
         assert isinstance(node, DriverNode) and twin is not None
@@ -136,16 +145,16 @@ class MockDevice(DeviceUnderTest):
 
     def put(self, stranger: str) -> None:
         """Begin again with another device's twin in its place."""
-        self._end()
+        self.end()
         bench = Bench(self.bench.device, self._clock)
         bench.put(strangers.twin(stranger, bench.device))
         self._begin(bench)
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Leave the bench; what was published on it is old."""
         self.close()
-        self.bench.data.close()
-        self.bench.status.close()
+        for topic in (self.bench.data, self.bench.status, *self.bench.senders.values()):
+            topic.close()
 
     def truth(self) -> dict[str, Any] | None:
         """Return the twin's true state."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
 import signal
 import sys
 import time
@@ -21,7 +20,7 @@ from horus.errors import HorusError
 from horus.hal.backends.socketcan import INTERFACES, SocketCan, SocketCanConfig
 from horus.hal.can import CanBus, CanFrame
 from horus.hal.faults import DeviceFault
-from horus.hal.serial import CHUNK
+from horus.hal.ptyserial import DeviceEnd
 from horus.hal.simcan import CanSim, CanSimHost
 from horus.hal.simi2c import SimI2cBus
 from horus.hal.simserial import SerialSim, SerialSimHost
@@ -38,34 +37,11 @@ from horus.testing.virtual.i2cdev import CuseI2cHost
 PATIENCE = 60.0
 
 
-class PortEnd:
-    """The far end of one of the machine's lines."""
+class PortEnd(DeviceEnd):
+    """The far end of one of the machine's lines; while its adapter is unplugged, bytes are lost."""
 
     def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
-        #: Bytes that nobody took.
-        self.lost = 0
-
-    def read(self, timeout: float = 0.0) -> bytes:
-        """Return what the host has written, waiting up to ``timeout`` seconds for it."""
-        if timeout > 0 and not select.select([self._fd], [], [], timeout)[0]:
-            return b""
-        try:
-            return os.read(self._fd, CHUNK)
-        except BlockingIOError:
-            return b""
-
-    def write(self, data: bytes) -> None:
-        """Send bytes; while the adapter at the other end is unplugged they are lost."""
-        sent = 0
-        with contextlib.suppress(BlockingIOError):
-            while sent < len(data):
-                sent += os.write(self._fd, data[sent:])
-        self.lost += len(data) - sent
-
-    def close(self) -> None:
-        """Leave the line."""
-        os.close(self._fd)
+        super().__init__(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK))
 
 
 class SteadyCan(CanBus):
