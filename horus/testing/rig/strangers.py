@@ -14,9 +14,9 @@ from horus.plugins import drivers
 from horus.testing.bench import required_options
 from horus.testing.rig.every import usable
 
-#: A chip that answers, and every byte of which reads the same.
+#: A chip that answers, and every byte of which reads like an empty bus: no chip calls itself that.
 BLANK = "blank chip"
-_PATTERN = 0xA5
+_PATTERN = 0xFF
 
 
 def names(entry: DeviceEntry) -> list[str]:
