@@ -126,7 +126,12 @@ def run_file(path: str, arguments: Sequence[str] = ()) -> None:
     faulthandler.enable()  # a crash in C code shows where it came from
     sys.argv = [path, *arguments]
     if not getattr(sys.flags, "safe_path", False):
-        sys.path.insert(0, os.path.dirname(os.path.realpath(path)))
+        folder = os.path.dirname(os.path.realpath(path))
+        clone = f"{folder}/horus"
+        if os.path.isdir(clone) and not os.path.exists(f"{clone}/__init__.py"):
+            import horus  # noqa: F401 - else that folder would pass for an empty package
+
+        sys.path.insert(0, folder)
     module = ModuleType("__main__")
     module.__dict__.update(
         __file__=os.path.abspath(path),

@@ -73,3 +73,11 @@ def test_what_lies_in_the_current_folder_shadows_nothing(write, tmp_path):
     )
     assert run.returncode == 0, run.stderr
     assert "[a] fine horus\n" in run.stdout
+
+
+def test_a_clone_of_horus_beside_the_file_does_not_pass_for_the_package(write, horus_run):
+    write("horus/README.md", "a clone")
+    write("blink.py", "import horus\nprint('fine', horus.Node.__name__)\n")
+    run = horus_run("blink.py")
+    assert run.finish() == 0
+    run.wait_for(r"\[blink\] fine Node")
