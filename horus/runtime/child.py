@@ -5,7 +5,7 @@ library here; it imports nothing of HORUS, so that a program in another language
 """
 
 # pathlib is not worth its import time in every process:
-# ruff: noqa: PTH100, PTH119, PTH120
+# ruff: noqa: PTH100, PTH110, PTH112, PTH119, PTH120
 from __future__ import annotations
 
 import sys
@@ -129,7 +129,7 @@ def run_file(path: str, arguments: Sequence[str] = ()) -> None:
         folder = os.path.dirname(os.path.realpath(path))
         clone = f"{folder}/horus"
         if os.path.isdir(clone) and not os.path.exists(f"{clone}/__init__.py"):
-            import horus  # noqa: F401 - else that folder would pass for an empty package
+            __import__("horus")  # else that folder would pass for an empty package
 
         sys.path.insert(0, folder)
     module = ModuleType("__main__")

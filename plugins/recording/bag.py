@@ -170,8 +170,12 @@ class Bag:
         from mcap.records import Attachment, Channel, Metadata, Schema
         from mcap.records import Message as Record
 
-        first: int | None = None
+        span = bool(start) or duration is not None
+        first = self._begin() if span else 0
         low, high = 0, 1 << 63
+        if first is not None and span:
+            low = first + int(start * 1e9)
+            high = high if duration is None else low + int(duration * 1e9)
         places = itertools.count()
         chosen: dict[int, bool] = {}
         self.attachments = []
@@ -216,17 +220,30 @@ class Bag:
         self.definitions[channel.id] = (schemas.get(channel.schema_id), channel)
         chosen[channel.id] = channel.id in self.channels and matches(channel.topic, topics)
 
-    def _learn_from_summary(
-        self, schemas: dict[int, Any], chosen: dict[int, bool], topics: Any
-    ) -> None:
-        """Take note of the channels that the end of the file describes, if it has one."""
+    def _end_of_file(self) -> Any:
+        """Return the summary at the end of the file; None if it has none."""
         from mcap.reader import make_reader
 
         try:
             with self.path.open("rb") as file:
-                summary = make_reader(file).get_summary()
+                return make_reader(file).get_summary()
         except Exception:  # whatever is wrong with it
-            return
+            return None
+
+    def _begin(self) -> int | None:
+        """Return the time of the oldest message (unix ns), if the end of the file tells.
+
+        It need not be in the first chunk: what was kept of a bus before the recording is later.
+        """
+        end = self._end_of_file()
+        starts = [chunk.message_start_time for chunk in end.chunk_indexes] if end else []
+        return min(filter(None, starts), default=None)
+
+    def _learn_from_summary(
+        self, schemas: dict[int, Any], chosen: dict[int, bool], topics: Any
+    ) -> None:
+        """Take note of the channels that the end of the file describes, if it has one."""
+        summary = self._end_of_file()
         if summary is not None:
             for channel in summary.channels.values():
                 self._take(channel, {**summary.schemas, **schemas}, chosen, topics)

@@ -10,6 +10,7 @@ import select
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from mcap.reader import make_reader
 
 from horus.bus import Publisher
 from horus.cli.main import main
+from horus.msgs import Imu
 from tests.recording.conftest import Start, contents
 
 HORUS = [sys.executable, "-m", "horus.cli"]
@@ -328,3 +330,22 @@ def test_recording_and_replaying_show_how_far_they_are(large: Path, tmp_path: Pa
     assert b"[#" in seen
     assert b"of 0." in on_terminal(["replay", str(large), "--wait", "0"])
     frames.close()
+
+
+def test_what_is_older_than_the_first_chunk_is_read_too(record: Callable[..., Any]) -> None:
+    recording = record()
+    now = time.monotonic_ns()
+    imu, wire = Publisher("imu", Imu), Publisher("wire.i2c1")
+    for k in range(10):
+        imu.send(Imu(accel_z=float(k)), now + k * 10**7)
+    recording.recorder._search()
+    recording.recorder.look()
+    recording.sink.put(recording.recorder.channels.take())  # a chunk of its own
+    for k in range(50):  # what a bus has kept of the time before
+        wire.send({"k": k}, now - 5 * 10**9 + k * 10**8)
+    bag = recording.finish()
+    found = bag.summary()
+    assert found.count == 60 and found.topics["wire.i2c1"].count == 50
+    assert found.seconds == pytest.approx(5.09)
+    assert len(list(bag.read(["wire.*"], 1.0, 1.0))) == 10
+    assert len(list(bag.read(["imu"], 5.0))) == 10
