@@ -13,6 +13,7 @@ from heapq import heapify, heappop, heapreplace
 from typing import TYPE_CHECKING
 
 from horus.node.info import NodeInfo
+from horus.scheduler.clock import SimClock
 from horus.scheduler.task import FOREVER_NS, Task
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Loop:
             if task.coroutine is not None:
                 task.coroutine.loop, task.coroutine.patient = self, False
                 task.coroutine.due = None if task.events is not None else self._due
-        with _fine_sleep():
+        with contextlib.nullcontext() if isinstance(self._clock, SimClock) else _fine_sleep():
             while not self.stopping:
                 self.attention = False
                 if self.stopping:

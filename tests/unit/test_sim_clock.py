@@ -13,6 +13,7 @@ import horus
 from horus import SimClock
 from horus.bus import Publisher, Subscriber, monotonic_ns, wall_time
 from horus.msgs import Imu
+from horus.scheduler import loop
 from horus.scheduler.programs import ProgramError, nodes_of
 
 
@@ -112,6 +113,17 @@ def test_advance_goes_on_where_it_was():
     assert ticks == [0.0, 0.1, 0.2]
     assert clock.seconds == pytest.approx(0.24)
     assert node.info.state == "stopped"
+
+
+def test_nobody_tunes_the_sleep_of_the_thread_where_it_sleeps_in_simulated_time(monkeypatch):
+    tuned = []
+    fine = loop._fine_sleep
+    monkeypatch.setattr(loop, "_fine_sleep", lambda: tuned.append("tuned") or fine())
+    with horus.Scheduler(clock=SimClock()) as scheduler:
+        scheduler.add(horus.Node("n", tick=lambda node: None)).advance(0.1)
+    assert not tuned
+    horus.run(horus.Node("n", tick=lambda node: None), duration=0.01)
+    assert tuned
 
 
 def test_advance_raises_what_a_tick_raised():
