@@ -13,19 +13,33 @@ __all__ = ["Chance", "checked_seed", "seed_everything"]
 
 
 class Chance:
-    """The random numbers of a node: they follow from a seed and its name, from nothing else."""
+    """The random numbers of a node: they follow from a seed and its name, from nothing else.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: None: its name is made up, in each process another one.
+
+    """
+
+    def __init__(self, name: str | None) -> None:
         self._name = name
         self._seed: int | None = None
         self._random: random.Random | None = None
         self._rng: Generator | None = None
 
-    def begin(self, seed: int) -> None:
-        """Begin anew from a seed, in place: who holds a generator holds the new numbers."""
+    @property
+    def named(self) -> bool:
+        """Return whether the node was given a name."""
+        return self._name is not None
+
+    def begin(self, seed: int, place: int) -> None:
+        """Begin anew from a seed, in place: who holds a generator holds the new numbers.
+
+        In the stead of a name that is made up goes the node's place among those without one.
+        """
         from hashlib import sha256
 
-        self._seed = int.from_bytes(sha256(f"{seed} {self._name}".encode()).digest()[:16], "big")
+        name = f"#{place}" if self._name is None else self._name  # no name begins with that
+        self._seed = int.from_bytes(sha256(f"{seed} {name}".encode()).digest()[:16], "big")
         if self._random is not None:
             self._random.seed(self._seed)
         if self._rng is not None:

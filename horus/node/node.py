@@ -115,6 +115,7 @@ class Node:
         watchdog: float | None = None,
         params: Mapping[str, Param | bool | float | str] | None = None,
     ) -> None:
+        self._node_chance = Chance(name)
         self._node_name = name = options.checked_name(name)
         self._node_pubs = declared(name, Pub, pubs)
         self._node_subs = declared(name, Sub, subs)
@@ -145,7 +146,6 @@ class Node:
             self._node_params.around(self._node_calls)
         #: Runs a function in the node's process, while there is one.
         self._node_child: Callable[..., Any] | None = None
-        self._node_chance = Chance(name)
         self._node_info = NodeInfo(name, self.log_error)
         self._node_info._budget = self._node_budget
         self._node_log: logging.Logger | None = None
@@ -179,7 +179,8 @@ class Node:
         """Return the node's own random numbers, as Python's `random` makes them.
 
         With ``Scheduler(seed=...)`` they follow from the seed and the node's name, so another node
-        more or less does not change them.
+        more or less does not change them. A node without a name has its place among such nodes,
+        in the order of adding, instead.
         """
         return self._node_chance.random
 

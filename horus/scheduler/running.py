@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from horus.node import Node
 from horus.node.chance import seed_everything
 from horus.node.info import NodeState, describe
+from horus.scheduler import switching
 from horus.scheduler.clock import Clock, SimClock
 from horus.scheduler.events import EventLoop
 from horus.scheduler.failures import Failures, none_hint
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Run"]
 
-#: How soon a thread that is due gets Python's lock from one that computes, also the program's own.
-SWITCH_INTERVAL = 2e-5  # s; at 1e-4 a 1 kHz node beside a busy thread is twice as late
-
 
 class Run:
     """Starts nodes, ticks them, and stops them in order whatever happens."""
@@ -45,6 +42,7 @@ class Run:
     ) -> None:
         nodes = list(nodes)
         self._seed = seed
+        self._nameless = 0  # nodes
         if seed is not None:
             seed_everything(seed)
         self._manners: Manners | None = None
@@ -82,7 +80,8 @@ class Run:
     def add(self, node: Node, order: int) -> None:
         """Take in a node; it starts at the next `to_the_end` or `step`."""
         if self._seed is not None:
-            node._node_chance.begin(self._seed)
+            node._node_chance.begin(self._seed, self._nameless)
+            self._nameless += not node._node_chance.named
         self._tasks[node.name] = task = Task(node, order)
         task.limit(self._misses.missed, self.clock.monotonic_ns)
         if self._has_events(task) and not isinstance(self._loop, EventLoop):
@@ -96,9 +95,8 @@ class Run:
 
     def to_the_end(self, duration: float | None) -> BaseException | None:
         """Start, tick until something says stop, end; return what the run is to raise."""
-        switch_interval = sys.getswitchinterval()
         try:
-            with self._signals as signals:
+            with self._signals as signals, switching.quick():
                 self._misses.watch(self._tasks.values())
                 try:
                     try:
@@ -116,7 +114,6 @@ class Run:
                 return self.end()
         finally:
             self._misses.close()
-            sys.setswitchinterval(switch_interval)
 
     def _take_start_values(self) -> None:
         """Give the nodes the parameters of horus.yaml, where there are any for this process."""
@@ -188,7 +185,6 @@ class Run:
         end = None if duration is None else begin + int(duration * 1e9)
         self.end_ns = end
         self._count_from(begin)
-        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL))
         places, loops = self.places, self.places.loops
         mine = [t for name, t in self._tasks.items() if name not in places.workers]
         # Those that messages call may have threads of their own.

@@ -122,6 +122,20 @@ def test_a_nodes_numbers_follow_from_the_seed_and_its_name() -> None:
         random.setstate(state)
 
 
+def test_nodes_without_a_name_have_the_numbers_of_their_place_among_such_nodes() -> None:
+    state, found = random.getstate(), []
+    try:
+        for more in (0, 1):
+            nodes = [horus.Node(tick=lambda n: n.random.random(), rate=10) for _ in range(2)]
+            scheduler = horus.Scheduler(clock=horus.SimClock(), seed=7)
+            scheduler.add([horus.Node("more") for _ in range(more)], nodes).run(0.3)
+            found.append([(n.random.random(), float(n.rng.random())) for n in nodes])
+    finally:
+        random.setstate(state)
+    assert found[0] == found[1]
+    assert len({number for numbers in found[0] for number in numbers}) == 4
+
+
 def test_every_run_begins_anew_for_generators_that_are_kept_too() -> None:
     node = horus.Node("n", tick=lambda n: None, rate=10)
     mine, theirs = node.random, node.rng

@@ -515,6 +515,25 @@ def test_the_switch_interval_is_put_back_after_a_run_with_threads():
     assert sys.getswitchinterval() == before
 
 
+def test_of_several_runs_at_once_the_last_puts_the_switch_interval_back():
+    before, begun, during = sys.getswitchinterval(), [threading.Event(), threading.Event()], []
+    nodes = [horus.Node(tick=lambda n, number=number: begun[number].set()) for number in (0, 1)]
+    schedulers = [horus.Scheduler().add(node) for node in nodes]
+    threads = [threading.Thread(target=scheduler.run) for scheduler in schedulers]
+    try:
+        for number in (0, 1):  # the first to begin is the first to end
+            threads[number].start()
+            assert begun[number].wait(30)
+        for number in (0, 1):
+            during.append(sys.getswitchinterval())
+            schedulers[number].stop()
+            threads[number].join(30)
+        assert max(during) < before
+        assert sys.getswitchinterval() == before
+    finally:
+        sys.setswitchinterval(before)
+
+
 # coroutines ---------------------------------------------------------------------------------------
 
 
