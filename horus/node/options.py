@@ -53,6 +53,17 @@ def checked_rate(rate: object, what: str) -> float:
     return hertz
 
 
+def checked_seconds(seconds: object, what: str, below: float = float("inf")) -> float:
+    """Return a number of seconds from 0 on, or raise the error that says what is wrong with it."""
+    if isinstance(seconds, (str, bytes, bool)) or not hasattr(seconds, "__float__"):
+        raise TypeError(f"{what} is {seconds!r}; it must be a number of seconds")
+    found = float(seconds)
+    if not 0 <= found < below:
+        limit = "0 or more" if below == float("inf") else f"from 0 to less than {below:g}"
+        raise ValueError(f"{what} is {seconds!r}; it is seconds, {limit}")
+    return found
+
+
 def node_rate(name: str, rate: object, on: tuple[str, ...]) -> float:
     """Return a node's rate in Hz; 0.0 for one that only messages call."""
     if on and rate is DEFAULT_RATE:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 from horus import clock as process_clock
+from horus.node.options import checked_seconds
 
-__all__ = ["Clock", "SimClock", "SystemClock"]
+__all__ = ["Clock", "SimClock", "SystemClock", "checked_clock"]
 
 #: Least step (ns) of simulated time that a sleep takes, so that who waits awake comes to an end.
 LEAST_NS = 1_000
+#: A simulated clock shows less than this (s), and it is not set farther from 1970 than that.
+MOST_S, MOST_EPOCH_S = 1e9, 1e11
 
 
 class Clock(Protocol):
@@ -49,8 +52,10 @@ class SimClock:
     """
 
     def __init__(self, start: float = 1.0, epoch: float = 946_684_800.0) -> None:
-        if not 0 < start < 1e9:
+        if not checked_seconds(start, "SimClock: start", MOST_S):
             raise ValueError(f"SimClock: start is {start!r}; it is seconds, above 0")
+        if not isinstance(epoch, (int, float)) or not abs(epoch) < MOST_EPOCH_S:
+            raise ValueError(f"SimClock: epoch is {epoch!r}; it is unix time, in seconds")
         self.epoch = epoch
         self._start_ns = self._now_ns = round(start * 1e9)
         self._before: list[process_clock.Simulated | None] = []
@@ -66,14 +71,16 @@ class SimClock:
 
     def advance(self, seconds: float) -> None:
         """Let time pass; nothing happens by that alone."""
-        if not 0 <= seconds < 1e9:
-            raise ValueError(f"SimClock.advance: {seconds!r} is no number of seconds from 0")
-        self._now_ns += round(seconds * 1e9)
+        self._now_ns += round(checked_seconds(seconds, "SimClock.advance: seconds", MOST_S) * 1e9)
         process_clock.moved(self)
 
     def sleep(self, seconds: float) -> None:
         """Let time pass, were it only a microsecond."""
-        self._now_ns += max(round(seconds * 1e9), LEAST_NS)
+        try:
+            self._now_ns += max(round(seconds * 1e9), LEAST_NS)
+        except (TypeError, ValueError, OverflowError):
+            checked_seconds(seconds, "SimClock.sleep: seconds")
+            raise
         process_clock.moved(self)
 
     def __enter__(self) -> SimClock:
@@ -91,3 +98,14 @@ class SimClock:
 
     def __repr__(self) -> str:
         return f"SimClock({self.seconds:.6f} s)"
+
+
+def checked_clock(clock: Any, what: str) -> Clock:
+    """Return a clock, or raise the error that says what must be given."""
+    if isinstance(clock, type) or not hasattr(clock, "monotonic_ns") or not hasattr(clock, "sleep"):
+        raise TypeError(
+            f"{what}: clock is {clock!r}; it must be a SimClock(), or an object with "
+            "monotonic_ns() and sleep(seconds)"
+        )
+    found: Clock = clock
+    return found

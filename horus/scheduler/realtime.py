@@ -15,6 +15,7 @@ import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from horus.node.options import checked_seconds
 from horus.scheduler import resident
 from horus.scheduler.permits import permits, throttled
 
@@ -50,8 +51,8 @@ class RealTime:
     def __post_init__(self) -> None:
         if not isinstance(self.priority, int) or not 1 <= self.priority <= 99:
             raise ValueError(f"RealTime: priority is {self.priority!r}; it is a number, 1 to 99")
-        if self.spin is not None and not 0 <= self.spin < 1:
-            raise ValueError(f"RealTime: spin is {self.spin!r}; it is seconds, 0 <= spin < 1")
+        if self.spin is not None:
+            checked_seconds(self.spin, "RealTime: spin", below=1)
         if self.cpus is not None and not self.cpus:
             raise ValueError("RealTime: cpus is empty; it is the numbers of cores, or None")
         there = set(range(os.cpu_count() or 1))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, overload
 from horus.errors import did_you_mean
 from horus.node.chance import checked_seed
 from horus.node.node import Node
-from horus.node.options import checked_rate
+from horus.node.options import checked_rate, checked_seconds
 from horus.scheduler import stats as stats_of_run
-from horus.scheduler.clock import Clock, SimClock, SystemClock
+from horus.scheduler.clock import Clock, SimClock, SystemClock, checked_clock
 from horus.scheduler.compute import importing_main
 from horus.scheduler.running import Run
 
@@ -61,9 +61,8 @@ class Scheduler:
         rt: RealTime | bool | None = None,
         seed: int | None = None,
     ) -> None:
-        if not 0 <= spin < 1:
-            raise ValueError(f"Scheduler: spin is {spin!r}; it is seconds, 0 <= spin < 1")
-        self._clock: Clock = SystemClock() if clock is None else clock
+        spin = checked_seconds(spin, "Scheduler: spin", below=1)
+        self._clock: Clock = SystemClock() if clock is None else checked_clock(clock, "Scheduler")
         simulated = isinstance(self._clock, SimClock)
         if rt and simulated:
             raise ValueError("Scheduler: rt and a SimClock: simulated time has no real time")
@@ -196,8 +195,8 @@ class Scheduler:
         policy takes is raised here once all is stopped. With ``stats`` a table of how well each
         node kept time is printed at the end.
         """
-        if duration is not None and not 0 <= duration < float("inf"):
-            raise ValueError(f"run: duration is {duration!r}; it is seconds, 0 or more")
+        if duration is not None:
+            duration = checked_seconds(duration, "run: duration")
         if _collected is not None:
             _collected.extend(self._orders.values())
             return
@@ -240,8 +239,7 @@ class Scheduler:
         For scenarios in simulated time; the first call starts them. `stop`, or the end of
         ``with``, stops them; so does a node that fails.
         """
-        if not 0 <= seconds < float("inf"):
-            raise ValueError(f"advance: seconds is {seconds!r}; it is seconds, 0 or more")
+        seconds = checked_seconds(seconds, "advance: seconds")
         run = self._begin()
         goes_on, failure = False, None
         try:

@@ -306,6 +306,22 @@ def test_a_duration_that_makes_no_sense_is_refused(duration):
         horus.run(horus.Node(), duration=duration)
 
 
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: horus.Scheduler().run("5"), "run: duration is '5'; it must be a number of sec"),
+        (lambda: horus.Scheduler().advance("5"), "advance: seconds is '5'; it must be a number"),
+        (lambda: horus.Scheduler(spin="x"), "Scheduler: spin is 'x'; it must be a number of sec"),
+        (lambda: horus.RealTime(spin="x"), "RealTime: spin is 'x'; it must be a number of sec"),
+        (lambda: horus.Scheduler(clock=5), r"clock is 5; it must be a SimClock\(\), or an obj"),
+        (lambda: horus.Scheduler(clock=horus.SimClock), "clock is <class .*; it must be a SimCl"),
+    ],
+)
+def test_what_is_no_time_and_no_clock_is_refused_by_name(call, text):
+    with pytest.raises(TypeError, match=text):
+        call()
+
+
 def test_running_nothing_says_so_and_returns(caplog):
     horus.run()
     assert "no node was added" in caplog.text

@@ -29,8 +29,25 @@ def test_it_moves_only_when_told_to():
 
 @pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
 def test_it_does_not_go_back(seconds):
-    with pytest.raises(ValueError, match="no number of seconds"):
+    with pytest.raises(ValueError, match=r"SimClock.advance: seconds is .*; it is seconds, from"):
         SimClock().advance(seconds)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: SimClock().advance("1"), TypeError, r"advance: seconds is '1'; it must be a nu"),
+        (lambda: SimClock().sleep("1"), TypeError, r"sleep: seconds is '1'; it must be a number"),
+        (lambda: SimClock().sleep(float("nan")), ValueError, "sleep: seconds is nan; it is sec"),
+        (lambda: SimClock().sleep(float("inf")), ValueError, "sleep: seconds is inf; it is sec"),
+        (lambda: SimClock("1"), TypeError, "SimClock: start is '1'; it must be a number of sec"),
+        (lambda: SimClock(0), ValueError, "SimClock: start is 0; it is seconds, above 0"),
+        (lambda: SimClock(epoch="now"), ValueError, "SimClock: epoch is 'now'; it is unix time"),
+    ],
+)
+def test_what_is_no_time_is_refused_by_name(call, error, text):
+    with pytest.raises(error, match=text):
+        call()
 
 
 def test_stamps_follow_it_while_it_is_in_use():
