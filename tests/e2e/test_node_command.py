@@ -54,3 +54,33 @@ def test_nodes_are_listed_and_told_about(horus_run, write, command):
     status, _, err = command("node", "info", "drvie")
     assert status == 1 and "this run has no node or device 'drvie' (did you mean 'drive'?)" in err
     assert command("node", "info", "bad")[0] == 0
+
+
+BUS = """\
+name: bench
+buses:
+  can0: {use: socketcan, channel: can0}
+hardware:
+  left: {use: odrive, bus: can0, node: 3}
+  right: {use: odrive, bus: can0, node: 4}
+"""
+
+
+def test_of_two_devices_in_a_process_only_the_one_that_is_meant_is_told_about(
+    horus_run, write, command
+):
+    write("horus.yaml", BUS)
+    run = horus_run("--mock")
+    run.wait_for("left: ready")
+    run.wait_for("right: ready")
+    found = json.loads(command("node", "info", "left", "--json")[1])
+    topics = {*found["publishes"], *found["rates_hz"], *found["reads"]}
+    assert {"left.state", "left.command", "estop"} <= topics
+    assert not [name for name in topics if name.startswith("right")]
+    assert all(param["node"] == "left" for param in found["params"])
+    both = json.loads(command("node", "info", "can0", "--json")[1])
+    assert {"left.state", "right.state"} <= set(both["publishes"])
+    assert command("node", "stop", "can0")[0] == 0
+    status, out, _ = command("devices")
+    assert status == 1
+    assert out.count("stopped on request: horus node restart can0 starts it again") == 2
