@@ -260,7 +260,10 @@ class Subscriber(End):
         )
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until something is unread; False when ``timeout`` seconds went by."""
+        """Wait until something is unread; False when ``timeout`` seconds went by.
+
+        Real ones: on a `SimClock` time stands still meanwhile, so look at each tick there.
+        """
         if self.unread():
             return True
         deadline = None if timeout is None else time.monotonic() + timeout

@@ -133,7 +133,10 @@ class Topic:
         return self._subscriber.latest()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until something is unread; False when ``timeout`` seconds went by."""
+        """Wait until something is unread; False when ``timeout`` seconds went by.
+
+        Real ones: on a `SimClock` time stands still meanwhile, so look at each tick there.
+        """
         return self._subscriber.wait(timeout)
 
     @property

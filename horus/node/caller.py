@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
@@ -74,7 +75,8 @@ def reply_topic(name: str) -> str:
 def call(name: str, method: str, /, *args: Any, timeout: float = 5.0, **kwargs: Any) -> Any:
     """Let the server of a name do something, wait for its answer and return it.
 
-    It blocks for up to ``timeout`` seconds: a node that must not uses `Caller.start`.
+    It blocks for up to ``timeout`` seconds, of real time on a `SimClock` as well: a node that must
+    not uses `Caller.start`.
 
     Raises:
         CallAbsentError: nobody has this name, in this session.
@@ -126,6 +128,7 @@ class Pending:
         self._request = request
         self._timeout = timeout
         self._began_ns = now_ns()
+        self._waited = 0.0  # real seconds, by who does nothing else
         self._sent_ns = 0
         self._heard = ""
         self._acknowledged = False
@@ -171,7 +174,7 @@ class Pending:
         """Raise no hopes after the deadline, nor when there is nobody to wait for."""
         if self._answer is not None:
             return
-        passed = (now - self._began_ns) / 1e9
+        passed = max((now - self._began_ns) / 1e9, self._waited)
         name = self._caller.name
         if not self._acknowledged and passed > min(PATIENCE, self._timeout):
             known = servers()
@@ -233,8 +236,10 @@ class Caller:
 
     def wait(self, pending: Pending) -> Any:
         """Wait for the answer to a call and return it; a `CallError` says why there is none."""
+        began = monotonic()
         while not pending.poll():
             self._replies.wait(AGAIN / 2)
+            pending._waited = monotonic() - began  # simulated time may stand still meanwhile
         return pending.result()
 
     def _read(self) -> None:

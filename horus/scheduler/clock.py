@@ -42,7 +42,8 @@ class SimClock:
 
         Scheduler(clock=SimClock()).add(node).run(duration=60)     # 60 s in a moment
 
-    What asks Python's own `time` module is not fooled. Within ``with`` the clock is in use even
+    What asks Python's own `time` module is not fooled, and what blocks, such as `Topic.wait` or a
+    call, takes real time while this one stands still. Within ``with`` the clock is in use even
     when no scheduler runs; there can be one in a process.
 
     Args:

@@ -65,6 +65,22 @@ def add(a: float, b: float = 1.0) -> float:
     return a + b
 
 
+def test_where_simulated_time_stands_still_a_call_without_an_answer_ends_all_the_same(sim_clock):
+    errors = []
+
+    def ask() -> None:
+        try:
+            call("nobody", "add", timeout=0.1)
+        except CallAbsentError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert errors == ["nobody answers to 'nobody': is its process running?"]
+    assert sim_clock.seconds == 0
+
+
 def test_a_call_returns_what_the_handler_returned():
     with serving(Calls("sum", {"add": add})):
         assert call("sum", "add", 1, b=2.5) == 3.5
