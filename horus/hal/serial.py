@@ -28,6 +28,8 @@ class SerialBus(ABC):
     name = "serial"
     #: Bits a second.
     baudrate = 115_200
+    #: Seconds that an answer may come later than on a port of this computer.
+    latency = 0.0
 
     @abstractmethod
     def write(self, data: bytes) -> None:
@@ -60,8 +62,8 @@ class SerialLink(Link):
         self._stream: Deframer | None = None
 
     def time_for(self, count: int) -> float:
-        """Return how long (s) a number of bytes takes on the wire: ten bits each."""
-        return count * 10 / self.bus.baudrate
+        """Return how long (s) a number of bytes takes on its way: ten bits each."""
+        return self.bus.latency + count * 10 / self.bus.baudrate
 
     def write(self, data: bytes) -> None:
         """Send bytes."""

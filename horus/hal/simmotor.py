@@ -113,8 +113,9 @@ class SimMotor:
         """
         options = self.options
         left = min(dt, LONGEST)
+        stands = regulate is None and not self.velocity and abs(load) <= options.friction
         while left > 0:
-            step = min(left, STEP)
+            step = left if stands else min(left, STEP)
             left -= step
             self.amperes = regulate(step) if regulate else 0.0
             torque = self.torque + load - options.drag * self.velocity

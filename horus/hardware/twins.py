@@ -27,8 +27,9 @@ QUIET, AT_LAST = 0.3, 3.0
 class TwinProcess:
     """Moves twins on in real time until they are told to stop and have come to rest."""
 
-    def __init__(self, simulation: Simulation) -> None:
+    def __init__(self, simulation: Simulation, truth_every: float = TRUTH_EVERY) -> None:
         self.simulation = simulation
+        self.truth_every = truth_every
         self.host = simulation.host
         self.twins = simulation.twins
         self._stop_ns = 0
@@ -46,7 +47,7 @@ class TwinProcess:
             self.host.step(self.simulation.step)
             self._steering.serve()
             now = time.monotonic_ns()
-            if now - self._truth_ns >= TRUTH_EVERY * 1e9:
+            if now - self._truth_ns >= self.truth_every * 1e9:
                 self._truth_ns = now
                 self._show()
         self._show()

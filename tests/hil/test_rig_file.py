@@ -19,7 +19,7 @@ buses:
   spare: {use: serial, device: /dev/serial0}
 hardware:
   imu: {use: mpu6050, bus: i2c0, facts: {still: true, up: z}, limits: {jitter_p99_ms: 2.0}}
-  arm: {use: feetech, bus: servos, ids: [1, 2, 3], hazard: [motion]}
+  arm: {use: feetech, bus: servos, ids: [1, 2, 3], hazard: [motion], checks: [C1, C11]}
 wires:
   can_pair: {kind: can-loopback, ends: [can_a, can_b]}
   jumper: {kind: serial-loopback, ends: [spare]}
@@ -54,6 +54,7 @@ def test_all_that_a_file_says_is_read(tmp_path: Path) -> None:
         None,
     )
     assert arm.hazards == {"motion"}
+    assert (imu.checks, arm.checks) == (None, {"C1", "C11"})
     assert rig.wires["can_pair"].ends == ("can_a", "can_b")
     known = rig.wires["known"]
     assert (known.ends, known.address, known.register, known.value) == (("i2c0",), 0x50, 0, 7)
@@ -78,7 +79,7 @@ buses:
   ml: {use: udp_multicast, match: {path: x}}
 hardware:
   imu: {use: mpu6050, bus: i2c0, adres: 0x68, facts: 3, limits: {a: b}}
-  arm: {use: feetech, bus: ser, ids: [1], hazard: [heat]}
+  arm: {use: feetech, bus: ser, ids: [1], hazard: [heat], checks: [C99]}
 wires:
   p: {kind: can-lopback, ends: [can_a, can_b]}
   q: {kind: can-loopback, ends: [can_a]}
@@ -104,6 +105,7 @@ faults:
         "8: hardware.imu.bus: unknown bus i2c0; known: can_a, ser, ml",
         "8: hardware.imu.adres: unknown option (did you mean address?)",
         "9: hardware.arm.hazard: heat is not in rig.allow: add it there, or take it out",
+        "9: hardware.arm.checks: unknown check C99 (did you mean C9?)",
         "11: wires.p.kind: unknown: can-lopback (did you mean can-loopback?)",
         "12: wires.q: a can-loopback is between 2 different buses, not ['can_a']",
         "13: wires.s: can_a is a CAN bus, a serial-loopback is on a serial port",

@@ -27,7 +27,7 @@ from horus.hal.backends.i2c_dev import I2cDev, I2cDevConfig
 from horus.testing.virtual import canup, guest, hardware, twins
 
 def until(condition):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 900  # its clock runs ahead while it waits for files
     while not (found := condition()):
         assert time.monotonic() < deadline, "it did not come true"
         time.sleep(0.05)
@@ -134,6 +134,77 @@ for _ in range(2):
 """
     once = ["b'question'", "b'answer'", "ABSENT ABSENT"]
     assert inside(machine, code) == once * 2
+
+
+def test_an_adapter_that_meets_errors_tells_them_and_in_bus_off_takes_no_frame(
+    machine: Machine,
+) -> None:
+    """The kernel's slcan, on a pty: the adapter at its other end is this test."""
+    code = """
+import fcntl, struct, tty
+TIOCSETD, N_SLCAN = 0x5423, 17
+adapter, line = os.openpty()
+tty.setraw(adapter), tty.setraw(line)
+before = set(os.listdir("/sys/class/net"))
+fcntl.ioctl(line, TIOCSETD, struct.pack("i", N_SLCAN))
+(name,) = until(lambda: set(os.listdir("/sys/class/net")) - before)
+canup.ask(canup.switch(socket.if_nametoindex(name), True))
+bus = opened(name)
+
+def heard(words):
+    os.write(adapter, words)
+    return until(lambda: bus.receive(0.1))
+
+print(heard(b"t1232AABB\\r").data)
+print(heard(b"e1a\\r").error)
+passive = heard(b"sp130000\\r")
+print(passive.error, passive.id, passive.data[1])
+bus.send(CanFrame(1, b"x"))
+print(b"t00117" in until(lambda: os.read(adapter, 100)))
+print(heard(b"sb256000\\r").id)
+print(fault(lambda: bus.send(CanFrame(1))).kind.name)
+"""
+    assert inside(machine, code) == [
+        r"b'\xaa\xbb'",
+        "True",
+        "True 4 32",  # CAN_ERR_CRTL, CAN_ERR_CRTL_TX_PASSIVE
+        "True",
+        "64",  # CAN_ERR_BUSOFF
+        "BUS_OFF",
+    ]
+
+
+def test_a_check_that_is_killed_while_a_motor_turns_leaves_it_at_rest(machine: Machine) -> None:
+    """``kill -9`` of pytest: the guardian stops it through the kernel's CAN, and its twin knows."""
+    code = """
+import subprocess, sys, tempfile
+from horus.bus import Subscriber, session
+folder = tempfile.mkdtemp()
+with open(f"{folder}/test_it.py", "w") as file:
+    file.write("def test_it(device):\\n    while True: device.run(0.1, device.order(5.0))\\n")
+command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rig", "virtual"]
+with open(f"{folder}/said", "w") as said:
+    run = subprocess.Popen([*command, "--rig-device", "left", "test_it.py"], cwd=folder,
+                           stdout=said, stderr=said)
+place = session.sessions_dir()
+os.environ["HORUS_SESSION_ID"] = until(
+    lambda: (run.poll() or place.is_dir()) and os.listdir(place))[0]
+truth = Subscriber("sim.left", depth=1, latch=True)
+newest = {}
+
+def rests():
+    newest.update(truth.latest() or {})
+    return newest.get("at_rest")
+
+until(lambda: rests() is False and abs(newest["velocity"]) > 1)
+print("turns")
+run.kill()
+until(rests)
+print("rests", abs(newest["velocity"]) < 0.5)
+until(lambda: not os.listdir(place))
+print("left: made safe by the supervisor" in open(f"{folder}/said").read())
+"""
+    assert inside(machine, code) == ["turns", "rests True", "True"]
 
 
 @pytest.mark.parametrize("absent", ["ENXIO", "EREMOTEIO", "ENODEV"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import py_compile
@@ -9,7 +10,9 @@ import struct
 import subprocess
 import sys
 import tty
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +24,7 @@ from horus.testing.rig import choice
 from horus.testing.rig.faults import MeansError, qmp
 from horus.testing.rig.live import WiredFaults
 from horus.testing.rig.under_test import Journal
-from horus.testing.virtual import bytecode, canup, guest, hardware, inside, twins
+from horus.testing.virtual import bytecode, canup, forked, guest, hardware, inside, twins
 from horus.testing.virtual.errors import VirtualError
 
 
@@ -227,3 +230,71 @@ class _Gone(LocalCan):
 
     def receive(self, timeout: float = 0.0) -> CanFrame | None:
         raise DeviceFault(FaultKind.ABSENT, "gone")
+
+
+def test_a_copy_of_this_process_works_alone_and_is_seen_off(
+    tmp_path: Path, wait_for: Callable[..., None]
+) -> None:
+    held = os.open(tmp_path / "held", os.O_CREAT | os.O_RDWR)
+
+    def work() -> int:
+        with contextlib.suppress(OSError):
+            os.fstat(held)
+            return 1
+        print("to nobody")
+        (tmp_path / "pid").write_text(f"{os.getpid()} {os.getsid(0)}")
+        while not (tmp_path / "go on").exists():
+            os.sched_yield()
+        return 41
+
+    copy = forked.Forked(work)
+    try:
+        wait_for((tmp_path / "pid").exists)
+        assert copy.poll() is None
+        wait_for(lambda: (tmp_path / "pid").read_text() == f"{copy.pid} {copy.pid}")
+        with pytest.raises(subprocess.TimeoutExpired):
+            copy.wait(0.0)
+        (tmp_path / "go on").touch()
+        assert copy.wait() == 41
+    finally:
+        copy.kill()
+        os.close(held)
+    failing = forked.Forked(lambda: 1 // 0)
+    assert failing.wait() == 1
+
+
+def test_the_twins_of_several_buses_are_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a bus are moved on when something is said there, and all of them now and then."""
+    moved: list[str] = []
+
+    class Host:
+        def __init__(self, name: str, commanded_ns: int) -> None:
+            self.name, self.commanded_ns = name, commanded_ns
+
+        def step(self, timeout: float = 0.0) -> None:
+            moved.append(self.name)
+            if self.name == "a":
+                os.read(near, 100)
+
+    near, far = os.pipe()
+    quiet, other = os.pipe()
+    parts: Any = [
+        SimpleNamespace(end=near, host=Host("a", 3), twins={"left": 1}),
+        SimpleNamespace(end=quiet, host=Host("b", 5), twins={"imu": 2}),
+    ]
+    both = twins.AllTwins(parts)
+    try:
+        assert list(both.twins) == ["left", "imu"]
+        assert both.host.commanded_ns == 5
+        os.write(far, b"x")
+        both.host.step(10.0)
+        assert moved == ["a", "b"]  # the first time all
+        monkeypatch.setattr(twins, "STEP", 1000.0)
+        os.write(far, b"x")
+        both.host.step(10.0)
+        os.write(far, b"x")
+        both.host.step(10.0)
+        assert moved[2:].count("a") == 2
+    finally:
+        for fd in (near, far, quiet, other):
+            os.close(fd)

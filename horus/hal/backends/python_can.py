@@ -95,6 +95,10 @@ class PythonCan(CanBus):
             pass
         return CanFrame(ERROR_PROTOCOL, error=True, stamp_ns=time.monotonic_ns())
 
+    def fileno(self) -> int:
+        """Return the descriptor to wait on; -1 where the adapter has none."""
+        return int(self._open().fileno())
+
     def set_filters(self, frames: Iterable[tuple[int, bool]]) -> None:
         """Let all through: python-can's own filters would hold back error frames."""
 

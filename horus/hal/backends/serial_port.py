@@ -36,6 +36,9 @@ class SerialPortConfig(BusConfig):
     dtr: bool = option(True, doc="the DTR line once open; false starts the motor of an RPLidar A1")
     rts: bool = option(True, doc="the RTS line once open")
     write_timeout: float = option(0.2, unit="s", low=0.01, high=10, doc="longest write")
+    latency: float = option(
+        0.0, unit="s", low=0, high=10, doc="so much later may answers come, as over a network"
+    )
 
 
 class SerialPort(SerialBus):
@@ -47,6 +50,7 @@ class SerialPort(SerialBus):
         self.name = name
         self.path = Path(config.device)
         self.baudrate = config.baudrate
+        self.latency = config.latency
         self._port: Any = open_serial(
             name,
             config.device,

@@ -11,6 +11,7 @@ The schema beyond that of `horus.hardware.config`::
     hardware:
       imu: {use: mpu6050, bus: i2c0, facts: {still: true}, limits: {jitter_p99_ms: 2.0}}
       arm: {use: feetech, bus: servos, ids: [1, 2], hazard: [motion]}     # of those allowed
+      gnss: {use: nmea, bus: usb0, checks: [C1, C4]}      # all others are left to another rig
     wires:
       pair: {kind: can-loopback, ends: [can_a, can_b]}
       jumper: {kind: serial-loopback, ends: [spare_uart]}
@@ -42,6 +43,8 @@ class RigDevice:
     limits: Mapping[str, float]
     #: The hazards that this device may be used for; None: all that the rig allows.
     hazards: frozenset[str] | None = None
+    #: The conformance checks that are done with it; None: all.
+    checks: frozenset[str] | None = None
 
     @property
     def id(self) -> str:

@@ -17,7 +17,7 @@ from horus.hardware import lastwords, topics
 from horus.hardware.claims import Claims
 from horus.hardware.config import DeviceEntry
 from horus.hardware.worker import Buses, driver_node
-from horus.node.caller import CallRefusedError, call
+from horus.node.caller import Caller, CallRefusedError
 from horus.scheduler import Scheduler
 from horus.testing.bench import command_kind, good, order
 from horus.testing.rig.faults import Breaker
@@ -27,6 +27,8 @@ from horus.testing.rig.onefile import write_robot
 from horus.testing.rig.twin_faults import TwinFaults
 from horus.testing.rig.under_test import DeviceUnderTest, Faults, Journal, Neighbour
 
+#: Longest time (s) for the answer of a twin.
+ANSWER = 5.0
 #: What a device of a bench is commanded, unless its ``facts:`` say ``good``: little.
 LITTLE = 0.2
 
@@ -131,6 +133,7 @@ class LiveDevice(DeviceUnderTest):
         self.data = Subscriber(topics.data_topic(self.name, driver), depth=1000)
         self.status = Subscriber(topics.status_topic(self.name), depth=1000)
         self._senders: dict[str, Publisher] = {}
+        self._callers: dict[str, Caller] = {}
         self._entry = device.entry
         self._command_kind = command_kind(device.entry)
         self._keeper: Keeper | None = None
@@ -193,8 +196,18 @@ class LiveDevice(DeviceUnderTest):
             try:
                 self.close()
             finally:
-                for end in (self.data, self.status, *self._senders.values(), *self._more):
+                for end in self._ends():
                     end.close()
+
+    def _ends(self) -> list[Publisher | Subscriber | Caller]:
+        senders, callers = self._senders.values(), self._callers.values()
+        return [self.data, self.status, *senders, *callers, *self._more]
+
+    def _ask(self, name: str, method: str, *arguments: object) -> Any:
+        """Let the twin of a device do something."""
+        if name not in self._callers:
+            self._callers[name] = Caller(topics.truth_topic(name))
+        return self._callers[name].call(method, *arguments, timeout=ANSWER * self.scale)
 
     def neighbour(self) -> Neighbour:
         """Begin again with another device of the rig that is on the same bus."""
@@ -272,7 +285,7 @@ class LiveDevice(DeviceUnderTest):
     def _truth(self, name: str) -> dict[str, Any] | None:
         if not self._twins:
             return None
-        found: dict[str, Any] = call(topics.truth_topic(name), "truth")
+        found: dict[str, Any] = self._ask(name, "truth")
         return found
 
     def stimulate(self, name: str, *values: object) -> None:
@@ -280,7 +293,7 @@ class LiveDevice(DeviceUnderTest):
         if not self._twins:
             pytest.skip(f"{self.name}: this rig has no means to set {name}")
         try:
-            call(topics.truth_topic(self.name), "set", name, list(values))
+            self._ask(self.name, "set", name, list(values))
         except CallRefusedError as error:
             pytest.skip(f"{self.name}: {error}")
 
@@ -289,7 +302,7 @@ class LiveDevice(DeviceUnderTest):
     ) -> TwinFaults:
         def send(kind: str, value: float | None) -> None:
             arguments = () if value is None else (value,)
-            call(topics.truth_topic(name), "fault", kind, *arguments)
+            self._ask(name, "fault", kind, *arguments)
 
         return WiredFaults(name, self._journal, send, breakers)
 

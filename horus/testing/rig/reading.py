@@ -12,13 +12,13 @@ from horus.hardware.config import RobotConfig, robot_of
 from horus.hardware.yamltree import Faults, Tree, as_number, read
 from horus.testing.rig import matching
 from horus.testing.rig.file import RigDevice, RigFile
-from horus.testing.rig.kinds import HAZARDS, RIGS
+from horus.testing.rig.kinds import CHECKS, HAZARDS, RIGS
 from horus.testing.rig.parts import read_means, read_wires, word
 
 _TOP = ("rig", "buses", "hardware", "wires", "faults")
 _RIG = ("name", "kind", "allow")
 #: What a device has here and not in horus.yaml.
-_DEVICE = ("facts", "limits", "hazard")
+_DEVICE = ("facts", "limits", "hazard", "checks")
 #: Where a bus is that has not been looked for yet.
 NOT_YET = "/not/looked/for/yet/"
 
@@ -118,8 +118,10 @@ class _RigReader:
 
     def extras(
         self, name: str, item: Tree, allow: frozenset[str]
-    ) -> tuple[Mapping[str, Any], Mapping[str, float], frozenset[str] | None]:
-        """Take facts, limits and hazards out of a device's tree."""
+    ) -> tuple[
+        Mapping[str, Any], Mapping[str, float], frozenset[str] | None, frozenset[str] | None
+    ]:
+        """Take facts, limits, hazards and checks out of a device's tree."""
         place = f"hardware.{name}"
         facts = self.mapping(item, "facts", f"{place}.facts")
         limits = self.mapping(item, "limits", f"{place}.limits")
@@ -129,6 +131,9 @@ class _RigReader:
             for hazard in sorted(hazards - allow):
                 text = f"{place}.hazard: {hazard} is not in rig.allow: add it there, or take it out"
                 self.faults.add(item.key_lines["hazard"], text)
+        checks = None
+        if "checks" in item.items:
+            checks = frozenset(self.words(item, place, "checks", CHECKS, "check"))
         found: dict[str, float] = {}
         for key, inner in limits.items.items() if limits else ():
             number = as_number(inner.value)
@@ -140,7 +145,7 @@ class _RigReader:
         for key in _DEVICE:
             item.items.pop(key, None)
         values: Any = facts.value if facts else {}
-        return values, found, hazards
+        return values, found, hazards, checks
 
     # what several places need -----------------------------------------------------------------
 

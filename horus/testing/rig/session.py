@@ -10,6 +10,7 @@ import pytest
 
 from horus.errors import ConfigError, HorusError, did_you_mean
 from horus.hardware.plugged import ROOT
+from horus.testing import hil
 from horus.testing.report import collect, machine, results
 from horus.testing.rig import choice, hazards, ready, rig_fixtures
 from horus.testing.rig.choice import LIVE, STEPPED, TWINS, Choice
@@ -27,7 +28,7 @@ _FIGURES = pytest.StashKey[Recorder]()
 #: Where the kernel's files are, for tests of what is plugged in where.
 SYSTEM_ROOT = "HORUS_HIL_SYSTEM"
 #: By how much limits of time are longer on a rig, unless ``--hil-scale`` says.
-SCALES = {"virtual": 20.0}
+SCALES = {"virtual": 10.0}
 #: Fixtures that need the rig to be there.
 _NEED_IT = {"rig", "device", "wire"}
 #: Begins the reason of a test that was skipped for a hazard.
@@ -139,6 +140,11 @@ class RigSession:
         """Skip a test for what it does, before its fixtures touch anything."""
         about = getattr(getattr(item, "callspec", None), "params", {}).get("device")
         device = about if isinstance(about, RigDevice) else None
+        for check in item.iter_markers("hil_check"):
+            if device and device.checks is not None and check.args[0] not in device.checks:
+                hil.not_applicable(
+                    f"{self.file.name} leaves it to another rig: checks: in its file"
+                )
         for hazard in item.iter_markers("hil_hazard"):
             why = hazards.reason(str(hazard.args[0]), device, self.file, self.allow)
             if why:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from horus.bus import leftovers, session
 from horus.errors import HorusError
+from horus.hal.backends import python_can
 from horus.hardware.processes import READY_FILE
 from horus.runtime import child, hang
 from horus.runtime.process import Guardian
@@ -24,14 +25,16 @@ from horus.testing.rig.faults import Breaker, MeansError, breaker_type
 from horus.testing.rig.file import RigFile
 from horus.testing.rig.onefile import write_robot
 from horus.testing.rig.ready import with_buses_found
+from horus.testing.virtual import twins as wired
+from horus.testing.virtual.forked import Forked
 
 _SESSION = "HORUS_SESSION_ID"
 #: How long (s) processes may take to stop once this one was killed; to start; to end.
 GRACE, START_WAIT, STOP_WAIT = 3.0, 30.0, 10.0
 
 
-#: What holds the twins of a bus: on simulated buses, and at the far end of a real kernel's.
-TWINS = ("horus.hardware.twins", "horus.testing.virtual.twins")
+#: What holds the twins of a simulated bus.
+TWINS = "horus.hardware.twins"
 
 
 class TwinsError(HorusError, RuntimeError):
@@ -54,7 +57,7 @@ class Workshop:
         self._person = person
         self._scale = scale
         self._before = os.environ.get(_SESSION)
-        self._twins: list[subprocess.Popen[bytes]] = []
+        self._twins: list[subprocess.Popen[bytes] | Forked] = []
         self._made: dict[tuple[str, str], Breaker] = {}
         self.session = session.new_session()
         os.environ[_SESSION] = self.session.id
@@ -118,7 +121,10 @@ class Workshop:
             robot = rig.robot
             devices = [d for d in robot.hardware.values() if rig.root_of(d.bus) in roots_used]
         path = write_robot(robot, devices, self.session.path / "twins")
-        roots = dict.fromkeys(self.rig.root_of(device.bus) for device in devices)
+        roots = list(dict.fromkeys(self.rig.root_of(device.bus) for device in devices))
+        if self.rig.kind == "virtual":  # where each process costs seconds
+            roots = [",".join(roots)]
+            python_can.preload()  # once for the twins' process and this one
         waiting = dict(self._start_twin(path, bus) for bus in roots)
         deadline = time.monotonic() + START_WAIT * self._scale
         while not all(ready.exists() for ready in waiting.values()):
@@ -130,15 +136,24 @@ class Workshop:
 
     def _start_twin(self, path: Path, bus: str) -> tuple[str, Path]:
         ready = path.parent / f"{bus}.ready"
-        name = TWINS[self.rig.kind == "virtual"]
-        module = ("module", name, "--config", str(path), "--bus", bus)
-        twin = subprocess.Popen(
-            [sys.executable, child.__file__, str(os.getpid()), *module],
-            env={**os.environ, READY_FILE: str(ready)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,  # the terminal's Ctrl-C is not for it
-        )
+        arguments = ["--config", str(path), "--bus", bus]
+        twin: subprocess.Popen[bytes] | Forked
+        if self.rig.kind == "virtual":  # where a new Python takes ten seconds
+
+            def hold() -> int:
+                os.environ[READY_FILE] = str(ready)
+                return wired.main(arguments)
+
+            twin = Forked(hold)
+        else:
+            module = ("module", TWINS, *arguments)
+            twin = subprocess.Popen(
+                [sys.executable, child.__file__, str(os.getpid()), *module],
+                env={**os.environ, READY_FILE: str(ready)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,  # the terminal's Ctrl-C is not for it
+            )
         self._twins.append(twin)
         self._guardian.watch(twin.pid)
         return bus, ready

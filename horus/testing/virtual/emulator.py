@@ -82,6 +82,7 @@ class Emulator:
         machine = self.cache.machine
         kernel = next(machine / name for name in image.KERNELS if (machine / name).exists())
         words = [str(root / "usr/bin/qemu-system-x86_64"), "-M", "pc", "-accel", "tcg"]
+        words += ["-icount", "shift=0,sleep=off"]
         words += ["-cpu", "max,la57=off", "-m", str(MEMORY), "-nodefaults", "-no-user-config"]
         words += ["-display", "none", "-no-reboot"]
         for base in (root, Path("/")):

@@ -219,6 +219,10 @@ class CuseI2cHost:
         """Return the time of the last transaction that wrote more than a register pointer."""
         return self._device.commanded_ns
 
+    def fileno(self) -> int:
+        """Return the descriptor to wait on."""
+        return self._server.fileno()
+
     def step(self, timeout: float = 0.0) -> None:
         """Wait up to ``timeout`` seconds for a request, answer all there are, move twins on."""
         self._server.step(timeout)

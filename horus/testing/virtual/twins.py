@@ -35,6 +35,9 @@ from horus.testing.virtual.i2cdev import CuseI2cHost
 
 #: Longest wait (s) for a device node to appear.
 PATIENCE = 60.0
+#: Longest time (s) between two steps of twins that nobody speaks to, and between what they show of
+#: themselves unasked: in an emulated machine both cost a lot.
+STEP, TRUTH_EVERY = 0.05, 0.5
 
 
 class PortEnd(DeviceEnd):
@@ -85,22 +88,26 @@ class WiredTwins:
     ) -> None:
         root = tree[0]
         self.twins: Twins = make_twins(tree, devices)
-        self.step = 0.002
+        self.step = STEP
+        #: What is waited on: its ``fileno`` is readable when a host has something to do.
+        self.end: Any = None
         self._close: list[Any] = []
         self.host: SimHost
         if root.backend.kind == "can":
             channel = other_adapter(getattr(root.config, "channel", ""))
-            bus = SteadyCan(SocketCan(root.name, SocketCanConfig(channel=channel)))
+            self.end = SocketCan(root.name, SocketCanConfig(channel=channel))
+            bus = SteadyCan(self.end)
             self._close.append(bus.close)
             self.host = CanSimHost(bus, all_of(self.twins, CanSim))
         elif root.backend.kind == "serial":
-            port = PortEnd(line_of(getattr(root.config, "device", "")))
+            port = self.end = PortEnd(line_of(getattr(root.config, "device", "")))
             self._close.append(port.close)
             self.host = SerialSimHost(port, all_of(self.twins, SerialSim))
         elif root.backend.kind == "i2c":
-            self.step = 0.02
             node = getattr(root.config, "device", "")
-            self.host = i2c_host(i2c_tree(tree, devices, self.twins)[root.name], node, absent)
+            self.host = self.end = i2c_host(
+                i2c_tree(tree, devices, self.twins)[root.name], node, absent
+            )
         else:
             raise VirtualError(f"{root.name}: twins cannot be put behind a bus of {root.use}")
 
@@ -108,6 +115,38 @@ class WiredTwins:
         """Leave the bus."""
         for close in self._close:
             close()
+
+
+class AllTwins:
+    """The twins of several buses in one process, which costs far less than one for each."""
+
+    def __init__(self, parts: Sequence[WiredTwins]) -> None:
+        self.parts = list(parts)
+        self.twins: Twins = {name: twin for part in parts for name, twin in part.twins.items()}
+        self.host: SimHost = _Hosts(parts)
+        self.step = STEP
+
+
+class _Hosts:
+    """Moves twins on: those of a bus when something is said there, and all of them now and then."""
+
+    def __init__(self, parts: Sequence[WiredTwins]) -> None:
+        self._hosts = {part.end: part.host for part in parts}
+        self._all_at = 0.0
+
+    @property
+    def commanded_ns(self) -> int:
+        return max(host.commanded_ns for host in self._hosts.values())
+
+    def step(self, timeout: float = 0.0) -> None:
+        until_all = max(0.0, self._all_at - time.monotonic())
+        asked = select.select(list(self._hosts), [], [], min(timeout, until_all))[0]
+        now = time.monotonic()
+        if now >= self._all_at:
+            self._all_at = now + STEP
+            asked = list(self._hosts)
+        for end in asked:
+            self._hosts[end].step()
 
 
 def i2c_host(bus: SimI2cBus, node: str, absent: int = errno.ENXIO) -> CuseI2cHost:
@@ -152,9 +191,9 @@ def line_of(device: str) -> Path:
     return found
 
 
-def serve(simulation: WiredTwins, said: str) -> None:
+def serve(simulation: WiredTwins | AllTwins, said: str) -> None:
     """Hold twins until told to stop, as `horus.hardware.twins` does."""
-    process = TwinProcess(simulation)
+    process = TwinProcess(simulation, truth_every=TRUTH_EVERY)
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, process.stop)
     print(said, flush=True)
@@ -163,16 +202,21 @@ def serve(simulation: WiredTwins, said: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Hold the twins of one bus until told to stop."""
-    args = parser("Hold the twins of one bus at its far end.").parse_args(arguments)
+    """Hold the twins of some buses until told to stop."""
+    args = parser("Hold the twins of a bus at its far end; of several with commas.").parse_args(
+        arguments
+    )
     show_log()
+    parts: list[WiredTwins] = []
     try:
-        tree, devices = tree_and_devices(args.config, args.bus)
-        simulation = WiredTwins(tree, devices)
         try:
-            serve(simulation, f"behind {args.bus}: {', '.join(d.name for d in devices)}")
+            buses = args.bus.split(",")
+            parts.extend(WiredTwins(*tree_and_devices(args.config, bus)) for bus in buses)
+            simulation = AllTwins(parts)
+            serve(simulation, f"behind {args.bus}: {', '.join(simulation.twins)}")
         finally:
-            simulation.close()
+            for part in parts:
+                part.close()
     except (HorusError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
