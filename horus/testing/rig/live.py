@@ -134,6 +134,8 @@ class LiveDevice(DeviceUnderTest):
         self.status = Subscriber(topics.status_topic(self.name), depth=1000)
         self._senders: dict[str, Publisher] = {}
         self._callers: dict[str, Caller] = {}
+        #: What was set of the twin's world, as it was before.
+        self._world: dict[str, list[object]] = {}
         self._entry = device.entry
         self._command_kind = command_kind(device.entry)
         self._keeper: Keeper | None = None
@@ -192,6 +194,8 @@ class LiveDevice(DeviceUnderTest):
         """Close all that the device holds."""
         try:
             self.fault.clear()
+            for name, values in self._world.items():
+                self._ask(self.name, "set", name, values)
         finally:
             try:
                 self.close()
@@ -293,8 +297,12 @@ class LiveDevice(DeviceUnderTest):
         if not self._twins:
             pytest.skip(f"{self.name}: this rig has no means to set {name}")
         try:
+            if name not in self._world:
+                value = self._ask(self.name, "state")["stimuli"].get(name, {}).get("value")
+                self._world[name] = list(value) if isinstance(value, (list, tuple)) else [value]
             self._ask(self.name, "set", name, list(values))
         except CallRefusedError as error:
+            self._world.pop(name, None)
             pytest.skip(f"{self.name}: {error}")
 
     def _twin_faults(

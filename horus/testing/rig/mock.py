@@ -35,6 +35,7 @@ class MockDevice(DeviceUnderTest):
     """A device on a `Bench`; everything is in simulated time."""
 
     kind = "mock"
+    stepped = True
     run_args = ("--mock",)
 
     def __init__(

@@ -108,6 +108,8 @@ class DeviceUnderTest(ABC):
     kind: str
     #: By what the limits of times are to be multiplied on this rig (``--hil-scale``).
     scale: float = 1.0
+    #: Whether its time stands still between two looks: a sample and the truth are of one moment.
+    stepped = False
     node: DriverNode
     #: What the device sends, and how it says that it is.
     data: Subscriber
