@@ -81,7 +81,7 @@ class DriverNode(Node):
         self.device = device
         self.bus = bus
         self.mock = mock
-        self._asked_rate = device.config.rate
+        self._read_rate = max(device.config.rate, least_rate)
         self.state = DeviceState.ABSENT
         #: What is the matter, for people.
         self.text = "not found yet"
@@ -114,7 +114,9 @@ class DriverNode(Node):
         self._commands = marked(device.driver, "command")
         self._calls: Calls | None = None
         self._live: LiveOptions | None = None
-        self._every_ns = 0  # between two samples that are sent; 0: as they come
+        self._every_ns = self._between(
+            device.config.rate
+        )  # between two samples that are sent; 0: as they come
         self._next_sample_ns = 0
         self._kept: object = None  # the calibration as it is in its file
         self._mount = Mount.parse(device.config.mount) if device.config.mount else None
@@ -256,9 +258,13 @@ class DriverNode(Node):
             text = f"no new sample for {(now - self._sample_ns) / 1e9:.2f} s{self._excuse}"
             raise DeviceFault(FaultKind.STALE, text, cure="was its power cut? It is set up again")
 
+    def _between(self, rate: float) -> int:
+        """Return the ns between two samples of a rate lower than that of reading; else 0."""
+        return int(1e9 / rate) if rate < self._read_rate else 0
+
     def _is_time(self, now: int) -> bool:
         """Return whether this sample is one of the lower rate that was asked for while it runs."""
-        half = 0.5e9 / self._asked_rate  # samples are not quite even
+        half = 0.5e9 / self._read_rate  # samples are not quite even
         if now + half < self._next_sample_ns:
             return False
         self._next_sample_ns = max(self._next_sample_ns, now - self._every_ns) + self._every_ns
@@ -277,8 +283,7 @@ class DriverNode(Node):
                 raise
         self.device = replace(self.device, config=config)
         if name == "rate":
-            slower = config.rate < self._asked_rate
-            self._every_ns = int(1e9 / config.rate) if slower else 0
+            self._every_ns = self._between(config.rate)
             self._next_sample_ns = 0
         self.log_info(f"{name} is {getattr(config, name)} from now on")
 

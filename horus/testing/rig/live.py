@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -160,13 +161,30 @@ class LiveDevice(DeviceUnderTest):
             if entry is not None
         ]
         self.node = self._nodes[0]
-        self._scheduler = Scheduler()
-        self._scheduler.add(self._nodes)
-        self._tick: Callable[[], None] = self._scheduler.tick_once
+        self._schedulers = []
+        for node in self._nodes:
+            self._schedulers.append(Scheduler())
+            self._schedulers[-1].add([node])
+        #: When each node is to be ticked next (monotonic s).
+        self._due = [0.0] * len(self._nodes)
+        self._tick: Callable[[], None] = self._tick_due
         if any(node.is_actuator for node in self._nodes):
-            self._keeper = Keeper(self._scheduler.tick_once, 1.0 / self.rate)
+            self._keeper = Keeper(self._tick_due, 1.0 / self._fastest)
             self._tick = self._keeper.tick
             self._keeper.start()
+
+    @property
+    def _fastest(self) -> float:
+        return max(float(node.rate) for node in self._nodes)
+
+    def _tick_due(self) -> None:
+        """Tick each node whose time has come; one that is alone sets the time itself."""
+        now = time.monotonic()
+        for place, (node, scheduler) in enumerate(zip(self._nodes, self._schedulers, strict=True)):
+            period = 1.0 / float(node.rate)
+            if len(self._nodes) == 1 or now >= self._due[place] - 0.5 / self._fastest:
+                self._due[place] = max(self._due[place], now - period) + period
+                scheduler.tick_once()
 
     def retune(self, **options: Any) -> None:
         """Close it and begin again with other options of the driver."""
@@ -181,7 +199,9 @@ class LiveDevice(DeviceUnderTest):
         if keeper is not None:
             keeper.stop()
         try:
-            self._scheduler.stop()
+            with contextlib.ExitStack() as stops:
+                for scheduler in reversed(self._schedulers):  # the first one first
+                    stops.callback(scheduler.stop)
         finally:
             self._buses.close()
             for node in self._nodes:
@@ -268,7 +288,7 @@ class LiveDevice(DeviceUnderTest):
 
     def run(self, seconds: float, command: Any = None) -> None:
         """Let time pass, ticking the node at its rate."""
-        period = 1.0 / self.rate
+        period = 1.0 / self._fastest
         at = time.monotonic()
         end = at + seconds
         while True:

@@ -111,15 +111,14 @@ class Workshop:
         leftovers.clean()
 
     def _start_twins(self, names: list[str]) -> None:
-        robot = self.rig.robot
-        devices = [robot.hardware[name] for name in names]
-        if self.rig.kind == "virtual":  # twins at the far end of real buses
-            rig = with_buses_found(self.rig)
-            ends = {end for wire in rig.wires.values() for end in wire.ends}
-            ends |= {device.bus for device in devices}
-            roots_used = {rig.root_of(end) for end in ends}
-            robot = rig.robot
-            devices = [d for d in robot.hardware.values() if rig.root_of(d.bus) in roots_used]
+        rig = self.rig
+        ends = {rig.robot.hardware[name].bus for name in names}
+        if rig.kind == "virtual":  # twins at the far end of real buses
+            rig = with_buses_found(rig)
+            ends |= {end for wire in rig.wires.values() for end in wire.ends}
+        roots_used = {rig.root_of(end) for end in ends}
+        robot = rig.robot  # with what is beside a device on its bus, as on a bench
+        devices = [d for d in robot.hardware.values() if rig.root_of(d.bus) in roots_used]
         path = write_robot(robot, devices, self.session.path / "twins")
         roots = list(dict.fromkeys(self.rig.root_of(device.bus) for device in devices))
         if self.rig.kind == "virtual":  # where each process costs seconds
