@@ -160,8 +160,16 @@ class Control:
         self.memory[L.CONTROL_WAITING + index] = 0
         _ENTRY.pack_into(self.memory, L.CONTROL_ENTRIES + index * L.ENTRY_SIZE, pid, serial, start)
 
+    def leave(self, index: int) -> None:
+        """Give back a reader entry, if it is this process's; call it with the lock held."""
+        if any(own == (index, *session.own_stamp()) for own in self._owners()):
+            self.unregister(index)
+
+    def _owners(self) -> Iterator[tuple[int, int, int]]:
+        return ((index, pid, start) for index, pid, _, start in self.entries())
+
     def unregister(self, index: int) -> None:
-        """Give a reader entry back; call it with the lock held."""
+        """Make a reader entry nobody's; call it with the lock held."""
         self.memory[L.CONTROL_WAITING + index] = 0
         _ENTRY.pack_into(self.memory, L.CONTROL_ENTRIES + index * L.ENTRY_SIZE, 0, 0, 0)
 

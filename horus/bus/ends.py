@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from horus.message import MessageSpec
 
 
-#: How long (s) a send waits for the lock when its message needs a larger ring.
-GROW_TIMEOUT = 1.0
-
-
 open_ends: weakref.WeakSet[End] = weakref.WeakSet()
 
 
@@ -39,7 +35,7 @@ def close_all() -> None:
     """Close every topic of this process; also done when it ends."""
     for end in list(open_ends):
         end.close()
-    _tidy_forgotten()
+    _tidy_forgotten(patient=True)
 
 
 def _after_fork() -> None:
@@ -47,6 +43,8 @@ def _after_fork() -> None:
     for end in list(open_ends):
         end._forked()
     _swept.clear()
+    _held.clear()
+    _untidy.clear()
 
 
 atexit.register(lambda: _at_exit())
@@ -84,7 +82,7 @@ class End(ABC):
         self._declared = spec_of_type(message_type)
         self._closed = False
         _sweep(session.root())
-        _tidy_forgotten()
+        _tidy_forgotten(patient=False)
         self._topics = topics or session.topics_dir()
         self._folder = self._topics / name.replace("/", "~")
 
@@ -125,23 +123,22 @@ class End(ABC):
 def leave(topics: Path, control: Control, *, patient: bool, entry: int | None = None) -> None:
     """Tidy a topic that this process has left, and its folders when they are empty.
 
-    ``entry`` is the reader entry that is given back. Without patience, when the lock is taken, it
-    is all done at a later moment.
+    ``entry`` is the reader entry that is given back. When the lock stays taken, or is just now
+    without patience, it is all done at a later moment.
     """
     if not topics.is_dir():
         control.close()
         return
     try:
-        with session.structure_lock(topics, GROW_TIMEOUT if patient else 0.0):
+        with session.structure_lock(topics, session.GROW_TIMEOUT if patient else 0.0):
             if entry is not None:
-                control.unregister(entry)
+                control.leave(entry)
             if (control.folder / "control").exists():
                 leftovers.tidy(control)
             session.remove_if_empty(topics)
     except SharedMemoryError:
-        if not patient:
-            _untidy.append((topics, control, entry))
-            return
+        _untidy.append((topics, control, entry))
+        return
     control.close()
 
 
@@ -169,8 +166,9 @@ def _at_exit() -> None:
         leave(topics, control, patient=True, entry=entry)
 
 
-def _tidy_forgotten() -> None:
-    """Tidy the topics that the collector closed while the lock was taken."""
-    while _untidy:
-        topics, control, entry = _untidy.pop()
-        leave(topics, control, patient=True, entry=entry)
+def _tidy_forgotten(*, patient: bool) -> None:
+    """Tidy the topics that were closed while the lock was taken."""
+    for _ in range(len(_untidy)):  # what cannot be tidied now is put there again
+        with contextlib.suppress(IndexError):  # another thread was quicker
+            topics, control, entry = _untidy.pop(0)
+            leave(topics, control, patient=patient, entry=entry)

@@ -60,7 +60,9 @@ class Frames:
         #: What they are made of; the core may take from them for itself.
         self.slots = core.Slots(control.memory, publisher)
         self._capacity = 0  # of the newest pool
-        self._growing = threading.Lock()
+        self._growing = threading.RLock()
+        #: The thread that makes a pool just now, or 0.
+        self._adding = 0
         self._left = False
         #: Frames that could not be sent because readers hold every slot.
         self.dropped = 0
@@ -109,6 +111,10 @@ class Frames:
 
     def claim(self, size: int) -> int:
         """Return the number of a slot for so many bytes that is ours; -1 when readers hold all."""
+        if self._left:
+            self.refuse_left()
+        if self._adding_here() or self.slots.busy():
+            return -1  # a signal handler sends while its thread is in the middle of that
         if size > L.MAX_MESSAGE:
             raise MessageTooLargeError(
                 f"topic {self._topic!r}: a frame of {size} bytes is too large, at most "
@@ -128,6 +134,9 @@ class Frames:
             number = self.slots.claim(size, True)
         return number
 
+    def _adding_here(self) -> bool:
+        return self._adding == threading.get_ident()
+
     def _pools(self) -> list[frames.PoolState]:
         return [frames.PoolState(*pool) for pool in self.slots.pools()]
 
@@ -143,7 +152,14 @@ class Frames:
                 return False  # busy or full: older frames give way
             return True
 
-    def _new_pool(self, size: int, patience: float = session.LOCK_TIMEOUT) -> None:
+    def _new_pool(self, size: int, patience: float | None = None) -> None:
+        self._adding = threading.get_ident()
+        try:
+            self._add_pool(size, session.GROW_TIMEOUT if patience is None else patience)
+        finally:
+            self._adding = 0
+
+    def _add_pool(self, size: int, patience: float) -> None:
         pools = self._pools()
         capacity = max(size, max((pool.capacity for pool in pools), default=0))
         capacity = -(-capacity // L.FRAMES_ALIGN) * L.FRAMES_ALIGN
@@ -216,7 +232,13 @@ class Frames:
 
     def _drop(self) -> None:
         self.dropped += 1
-        if self.dropped == 1:
+        if self.dropped == 1 and (self._adding_here() or self.slots.busy()):
+            self._lost(
+                f"topic {self._topic!r}: a signal handler or a finalizer sent an array while its "
+                "thread was sending one, so this one is lost: set a flag there, and send in the "
+                "program's course. Said once; publisher.frames_dropped counts"
+            )
+        elif self.dropped == 1:
             pools = self._pools()
             self._lost(
                 f"topic {self._topic!r}: readers hold all {sum(p.slots for p in pools)} "
@@ -300,4 +322,6 @@ class Loan:
 
     def __del__(self) -> None:
         if self._slot >= 0:  # entered and never left, as by a generator that was dropped
+            assert self._array is not None
+            self._array.flags.writeable = False
             self._frames.give_back(self._slot)

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
-from horus.bus import codec, core, ends, lending, loans, rings, schemas, session, waiting
+from horus.bus import codec, core, lending, loans, rings, schemas, session, waiting
 from horus.bus import layout as L
 from horus.bus.ends import End, leave, open_ends
 from horus.errors import MessageTooLargeError, MessageTypeError, SharedMemoryError
@@ -81,7 +81,8 @@ class Publisher(End):
         # the one of the lower id first. By chance, besides, so that no two processes share one.
         self._id = (next(_serials) & 0x7FFFFF) << 40 | int.from_bytes(os.urandom(5), "little") | 1
         self._part = -1
-        self._frames: loans.Frames | None = None
+        #: This publisher's frames, once there are some.
+        self._made: dict[str, loans.Frames] = {}
         #: What is to be sent of messages whose arrays were lent and filled, by their ids.
         self._lent: dict[int, loans.Reference] = {}
         self._ring: Any = None
@@ -108,7 +109,7 @@ class Publisher(End):
                 raise
 
     def _replace_ring(self, size: int) -> None:
-        with session.structure_lock(self._topics, ends.GROW_TIMEOUT if size else 0.0):
+        with session.structure_lock(self._topics, session.GROW_TIMEOUT if size else 0.0):
             if not (self._folder / "control").exists():
                 raise SharedMemoryError(
                     f"the files of topic {self.name!r} in {self._folder} were removed while it was "
@@ -194,16 +195,27 @@ class Publisher(End):
         """Return this publisher's frames."""
         if self._closed:
             self._dead()
-        if self._frames is None:
+        frames = self._frames
+        if frames is None:
             import logging
 
             warn = logging.getLogger("horus.bus").warning
-            self._frames = loans.Frames(self.name, self._folder, self._id, self._control, warn)
+            made = loans.Frames(self.name, self._folder, self._id, self._control, warn)
+            # Threads, and a signal handler, may be here at once. Two of them would number their
+            # pools and frames alike; this one call cannot be interrupted.
+            frames = self._made.setdefault("frames", made)
             put_into = getattr(self._writer, "put_into", None)
             if core.Lender is not None and put_into is not None:
-                put_into(self._frames.slots)
-                self._let_the_core_lend(self._frames)
-        return self._frames
+                put_into(frames.slots)
+                self._let_the_core_lend(frames)
+            if self._closed:  # by another thread meanwhile
+                frames.leave()
+                self._dead()
+        return frames
+
+    @property
+    def _frames(self) -> loans.Frames | None:
+        return self._made.get("frames")
 
     def _let_the_core_lend(self, frames: loans.Frames) -> None:
         """Let the C core lend what needs no Python: it asks ``frames`` for the rest."""

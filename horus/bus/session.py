@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,8 +20,12 @@ from horus.errors import SharedMemoryError
 DEFAULT_ROOT = "/dev/shm/horus"
 OWNER_FILE = "session.json"
 LOCK_FILE = ".lock"
+#: Which thread of which process (a child has a copy) holds the lock of a topics folder.
+_holders: dict[Path, tuple[int, int]] = {}
 #: How long to wait for another process that is adding or removing a file.
 LOCK_TIMEOUT = 10.0
+#: The same for who sends or closes: there may be a motor to mind.
+GROW_TIMEOUT = 1.0
 
 
 def root() -> Path:
@@ -168,11 +173,20 @@ def _owner(path: Path) -> str:
 def structure_lock(topics: Path, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
     """Hold the lock for adding and removing files of a topics folder; it is freed at death."""
     deadline = time.monotonic() + timeout
+    me = (os.getpid(), threading.get_ident())
+    if _holders.get(topics) == me:
+        raise SharedMemoryError(
+            errno.EDEADLK,
+            f"{topics}: a topic was opened, closed or outgrown in the middle of just that, by a "
+            "signal handler or a finalizer: set a flag there, and do it in the program's course",
+        )
     while (fd := _locked(topics, deadline)) is None:
         continue
     try:
+        _holders[topics] = me
         yield
     finally:
+        _holders.pop(topics, None)
         # Not by closing alone: a child forked meanwhile has the same lock open.
         fcntl.flock(fd, fcntl.LOCK_UN)
         os.close(fd)

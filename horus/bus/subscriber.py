@@ -154,6 +154,8 @@ class Subscriber(End):
 
     def _scan(self) -> None:
         """Take up new rings and parts, let go of finished ones; called on a new generation."""
+        if self._closed:  # a method of the core that was bound before
+            self._dead()
         with self._scanning:  # two threads at once would take up a ring twice
             self._look_again()
 

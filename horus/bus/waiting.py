@@ -109,6 +109,12 @@ class Ringer:
 
     def wake(self) -> None:
         """Post the semaphore of every reader that waits."""
+        # Another thread may close this end meanwhile. The message is there, and readers look by
+        # themselves.
+        with contextlib.suppress(ValueError):
+            self._wake()
+
+    def _wake(self) -> None:
         import posix_ipc
 
         memory = self._control.memory

@@ -921,7 +921,7 @@ def test_more_depth_is_not_waited_for_while_the_lock_is_taken() -> None:
 def test_a_message_that_does_not_fit_is_refused_when_the_lock_stays_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ends, "GROW_TIMEOUT", 0.01)
+    monkeypatch.setattr(session, "GROW_TIMEOUT", 0.01)
     with Topic("t") as topic:
         topic.send(1)
         fd = os.open(session.topics_dir() / session.LOCK_FILE, os.O_RDWR)

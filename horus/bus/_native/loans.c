@@ -108,11 +108,14 @@ static PyObject *Lender_call(PyObject *callable, PyObject *const *args, size_t f
         }
         return PyObject_Vectorcall(self->otherwise, args, (size_t)count, names);
     }
+    Py_INCREF(form); /* to make a loan may collect, and so run Python code that lends other shapes */
     Loan *loan = PyObject_GC_New(Loan, &Loan_Type);
-    if (!loan)
+    if (!loan) {
+        Py_DECREF(form);
         return NULL;
+    }
     loan->lender = (Lender *)Py_NewRef(self);
-    loan->form = (Form *)Py_NewRef(form);
+    loan->form = form;
     loan->stamp = Py_NewRef(stamp);
     loan->array = NULL;
     loan->slot = NULL;
@@ -256,6 +259,8 @@ static int Loan_traverse(Loan *self, visitproc visit, void *arg) {
 
 static int Loan_clear(Loan *self) {
     if (self->slot) { /* entered and never left, as by a generator that was dropped */
+        if (self->array && !freeze(self->array))
+            PyErr_Clear();
         give_back(self->lender->slots, self->slot);
         self->slot = NULL;
     }

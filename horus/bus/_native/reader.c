@@ -199,8 +199,11 @@ static Outcome damaged(Reader *self, Ring *ring, const char *what, uint64_t numb
 
 /* Look for new rings when the generation says that there are some; Python code may run. */
 static int refresh(Reader *self) {
-    if (!self->control.buf) {
-        PyErr_SetString(PyExc_ValueError, "this reader is closed");
+    if (!self->control.buf) { /* a method that was bound before: Python has the words */
+        PyObject *none = self->rescan ? PyObject_CallNoArgs(self->rescan) : NULL;
+        Py_XDECREF(none);
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ValueError, "this reader is closed");
         return -1;
     }
     uint64_t generation = load_acquire((char *)self->control.buf + CONTROL_GENERATION);
@@ -505,9 +508,13 @@ static Outcome take(Reader *self, Ring *ring, uint64_t number, bool newest, PyOb
         if (*stamp > self->last_stamp)
             self->last_stamp = *stamp;
         /* From here on Python code may run and the rings may change. */
-        if (self->dropped && !self->told && tell_drop(self) < 0)
+        uint64_t publisher = ring->publisher;
+        if (self->dropped && !self->told && tell_drop(self) < 0) {
             result = FAILED;
-        else
+            Ring *same = newest ? NULL : find_ring(self, publisher);
+            if (same && same->cursor == number + 1)
+                same->cursor = number; /* the message is still to be received */
+        } else
             result = (*message = decode_message(self, kind, head.hash, copy, length, array)) ? FOUND : FAILED;
         if (result == FOUND && *message == Py_NotImplemented) { /* a frame that was overwritten meanwhile */
             Py_CLEAR(*message);

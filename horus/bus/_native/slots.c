@@ -385,6 +385,10 @@ static PyObject *Slots_clear(Slots *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static PyObject *Slots_busy(Slots *Py_UNUSED(self), PyObject *Py_UNUSED(ignored)) {
+    Py_RETURN_FALSE; /* what is done here is done before a signal handler runs */
+}
+
 static PyObject *Slots_leave(Slots *self, PyObject *Py_UNUSED(ignored)) {
     self->dead = true;
     Py_RETURN_NONE;
@@ -399,6 +403,7 @@ static PyMethodDef Slots_methods[] = {
     {"finish", (PyCFunction)Slots_finish, METH_VARARGS, "Publish a slot that was filled; return the payload that says so."},
     {"give_back", (PyCFunction)Slots_give_back, METH_VARARGS, "Take back a slot that was claimed and not published."},
     {"clear", (PyCFunction)Slots_clear, METH_VARARGS, "Clear the pins of readers: of each whose byte is not 0."},
+    {"busy", (PyCFunction)Slots_busy, METH_NOARGS, "Return whether this thread is in the middle of a change here."},
     {"leave", (PyCFunction)Slots_leave, METH_NOARGS, "Write into no slot any more."},
     {NULL, NULL, 0, NULL},
 };

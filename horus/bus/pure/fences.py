@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 _STRONGLY_ORDERED = platform.machine().lower() in {"x86_64", "amd64", "i686", "i386"}
-_fence_lock = threading.Lock()
+_fence_lock = threading.RLock()
 
 
 def fence() -> None:
@@ -29,7 +29,7 @@ def no_fence() -> None:
 
 def _after_fork() -> None:
     global _fence_lock
-    _fence_lock = threading.Lock()  # a thread that is not here may hold the old one
+    _fence_lock = threading.RLock()  # a thread that is not here may hold the old one
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -6,7 +6,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterable
 from mmap import mmap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from horus.bus import layout as L
 from horus.bus.codec import unpack
@@ -59,6 +59,17 @@ class _Ring:
 _UNUSUAL: tuple[Any, int] = (None, -1)
 
 
+class _Closed:
+    """Stands where the control file's words were: says that the topic was closed."""
+
+    def __init__(self, rescan: Callable[[], None]) -> None:
+        self._rescan = rescan
+
+    def __getitem__(self, place: int) -> NoReturn:
+        self._rescan()  # which has the words
+        raise ValueError("this reader is closed")
+
+
 class Overwritten(Exception):
     """The message was overwritten while it was looked at."""
 
@@ -78,7 +89,7 @@ class Reader:
         on_drop: Callable[[], object] | None,
     ) -> None:
         self._control = memoryview(control)
-        self._control_words = self._control.cast("Q")
+        self._control_words: memoryview[int] | _Closed = self._control.cast("Q")
         self._depth = depth
         self._spec = spec
         self._rescan = rescan
@@ -425,7 +436,9 @@ class Reader:
             for ring in self._rings:
                 ring.release()
             self._rings.clear()
-            self._control_words.release()
+            words, self._control_words = self._control_words, _Closed(self._rescan)
+            if not isinstance(words, _Closed):
+                words.release()
             self._control.release()
 
 

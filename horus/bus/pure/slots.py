@@ -6,9 +6,11 @@ more. A reader does it the other way round, so one of the two sees the other. No
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import threading
 from collections import deque
+from collections.abc import Iterator
 
 from horus.bus import layout as L
 from horus.bus.frames import NO_PINS, FrameRef, PoolState
@@ -67,24 +69,39 @@ class Slots:
         self._returned: deque[int] = deque()
         self._serial = 0
         self._dead = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._inside = False
+
+    def busy(self) -> bool:
+        """Return whether this thread is in the middle of a change here: in a signal handler."""
+        with self._lock:
+            return self._inside
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._lock:
+            inside, self._inside = self._inside, True
+            try:
+                yield
+            finally:
+                self._inside = inside
 
     def add(self, memory: mmap.mmap, part: int, slots: int, capacity: int, first: int) -> None:
         """Take the slots of a new pool, too."""
-        with self._lock:
+        with self._alone():
             self._pools[part] = pool = _Pool(memory, part, slots, capacity, first)
             self._free += pool.slots
 
     def remove(self, part: int) -> None:
         """Take no slot of a pool any more."""
-        with self._lock:
+        with self._alone():
             pool = self._pools.pop(part)
             self._free = [slot for slot in self._free if slot.pool is not pool]
             self._sent = [slot for slot in self._sent if slot.pool is not pool]
 
     def pools(self) -> list[PoolState]:
         """Return the pools, the oldest first."""
-        with self._lock:
+        with self._alone():
             self._take_back()
             newest = {slot.pool for slot in self._sent[-self._depth() :]}
             return [
@@ -98,7 +115,7 @@ class Slots:
         What may still be read is given up only if ``anything`` may: frames among the newest, as
         many as the depth that readers ask for, that somebody has not taken.
         """
-        with self._lock:
+        with self._alone():
             if self._dead:
                 return -1
             self._take_back()
@@ -181,7 +198,7 @@ class Slots:
 
     def finish(self, number: int, head: bytes, size: int, rest: bytes = b"") -> bytes:
         """Publish a slot that was filled; return the payload of the message that says so."""
-        with self._lock:
+        with self._alone():
             slot = self._claims.pop(number)
             serial = slot.serial = self._serial
             self._serial += 1
