@@ -48,7 +48,8 @@ class Places:
         self._host: Host | None = None  # for those whose tick is async
         self._children: dict[str, tuple[Task, Child]] = {}  # with compute="process"
         self._slots = Slots()
-        #: Nodes whose shutdown hangs on their own thread.
+        self._stopping = False
+        #: Nodes whose init or shutdown hangs on their own thread.
         self.left: set[str] = set()
 
     # the start ----------------------------------------------------------------------------------
@@ -94,25 +95,49 @@ class Places:
         """Return whether a node does not tick on the thread of the run."""
         return task.node.name in self.workers or task.coroutine is not None
 
-    def initialise(self, task: Task) -> None:
-        """Run a node's ``init`` in its place and wait for the end; what it raises is raised."""
-        worker = self.workers.get(task.node.name)
-        if task.coroutine is not None:
-            task.coroutine.host.run(task.coroutine.initialise())
+    def initialise(self, task: Task) -> bool:
+        """Run a node's ``init`` in its place and wait for the end; what it raises is raised.
+
+        False: the run is to end, and it has not ended for long enough after that.
+        """
+        worker, coroutine = self.workers.get(task.node.name), task.coroutine
+        hangs = self._hangs_at_stop()
+        if coroutine is not None:
+            done = coroutine.host.run(coroutine.initialise(), hangs)
         elif worker is not None:
+            calls = [task.initialise]
             if task.node.name in self._children:
-                worker.submit(self._children[task.node.name][1].wait_until_ready).result()
-            worker.submit(task.initialise).result()
+                calls.insert(0, self._children[task.node.name][1].wait_until_ready)
+            done = all(_ended(worker.submit(call), hangs) for call in calls)
+            if not done:
+                self.left.add(task.node.name)
         else:
             task.initialise()
+            return True
+        if not done:
+            task.node.log_error(f"its init has not ended within {THREAD_STOP:g} s; it is left")
+        return done
+
+    def _hangs_at_stop(self) -> Callable[[], bool]:
+        """Return what tells that a call goes on for too long after the run was told to end."""
+        deadline = 0.0
+
+        def hangs() -> bool:
+            nonlocal deadline
+            if self._stopping and not deadline:
+                deadline = monotonic() + THREAD_STOP
+            return self._stopping and monotonic() > deadline
+
+        return hangs
 
     # the end ------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """Let all that tick elsewhere end soon; sets flags only."""
-        self._slots.closed = True
+        self._stopping = True
         for loop in list(self.loops.values()):
             loop.stop()
+        self._slots.closed = True  # last: who waits for one leaves its tick out and ends its loop
 
     def stuck(self) -> list[str]:
         """Return the nodes whose tick elsewhere has not ended."""
@@ -158,13 +183,9 @@ class Places:
             with _telling_of_a_slow(task):
                 task.shut_down()
             return
-        job = worker.submit(task.shut_down)
-        while not job.done.wait(SLICE):  # in slices, so that signals are seen
-            if hangs():
-                self.left.add(task.node.name)
-                task.node.log_error("its shutdown is left; the stop goes on")
-                return
-        job.result()
+        if not _ended(worker.submit(task.shut_down), hangs):
+            self.left.add(task.node.name)
+            task.node.log_error("its shutdown is left; the stop goes on")
 
     def _hangs(self, task: Task) -> Callable[[], bool]:
         """Return what tells that the ``shutdown`` of a node has taken too long since now.
@@ -215,3 +236,12 @@ def _telling_of_a_slow(task: Task) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+def _ended(job: Job, hangs: Callable[[], bool]) -> bool:
+    """Wait for the end of a job and raise what it raised; False if it hangs."""
+    while not job.done.wait(SLICE):  # in slices, so that signals are seen
+        if hangs():
+            return False
+    job.result()
+    return True

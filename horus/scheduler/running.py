@@ -171,11 +171,10 @@ class Run:
             self.places.give(task, self._loop, threads=threads)
             if not task.initialised and task.call is None:
                 try:
-                    self.places.initialise(task)
+                    if self.places.initialise(task):
+                        task.started(self.clock.monotonic_ns)
                 except Exception as error:
                     self._failures.failed(task, error)
-                else:
-                    task.started(self.clock.monotonic_ns)
 
     def _tick(self, duration: float | None) -> None:
         """Tick all nodes until something says stop."""

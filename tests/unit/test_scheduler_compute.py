@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 import horus
+from horus.scheduler.clock import SystemClock
 from horus.scheduler.compute import Child
+from horus.scheduler.running import Run
 
 sys.path.insert(0, str(Path(__file__).parent))
 import compute_functions as functions
@@ -145,6 +147,19 @@ def test_who_waits_for_a_core_at_the_stop_is_not_blamed(hung, caplog):
     assert log == [well]
     assert caplog.text.count("its tick has not ended") == 1
     assert well.info.overruns()
+
+
+def test_who_waits_for_a_core_is_told_of_a_stop_after_its_loop_is(hung):
+    """It would begin to wait again otherwise, and count the same ticks twice."""
+    places, stopped = Run([(hung, 0)], SystemClock(), 0).places, []
+
+    class Loop:
+        def stop(self):
+            stopped.append(places._slots.closed)
+
+    places.loops["hung"] = Loop()
+    places.stop()
+    assert (stopped, places._slots.closed) == ([False], True)
 
 
 def test_a_process_computes_and_the_result_comes_back():

@@ -175,6 +175,40 @@ def test_a_shutdown_that_never_ends_elsewhere_is_left_after_a_time(kind, caplog,
         go_on.set()
 
 
+@pytest.mark.parametrize("kind", ["thread", "async"])
+def test_an_init_that_never_ends_elsewhere_is_left_at_a_stop(kind, caplog, monkeypatch):
+    monkeypatch.setattr("horus.scheduler.places.THREAD_STOP", 0.1)
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def tick(node):
+        pass
+
+    async def wait_for_nothing(node):
+        begun.set()
+        await asyncio.Event().wait()
+
+    options = {"tick": tick, "init": wait_for_nothing}
+    if kind == "thread":
+        options = {"thread": True, "init": lambda n: (begun.set(), go_on.wait(60))}
+    log = []
+    scheduler = horus.Scheduler().add(
+        horus.Node("first", shutdown=lambda n: log.append("first")),
+        horus.Node("n", shutdown=lambda n: log.append("n"), **options),
+        horus.Node("last", init=lambda n: log.append("init"), shutdown=log.append),
+    )
+    runner = threading.Thread(target=scheduler.run, daemon=True)
+    runner.start()
+    try:
+        assert begun.wait(30)
+        scheduler.stop()
+        runner.join(30)
+        assert not runner.is_alive(), "the stop does not end"
+        assert log == ["first"]
+        assert "its init has not ended within 0.1 s; it is left" in caplog.text
+    finally:
+        go_on.set()
+
+
 def test_a_shutdown_that_keeps_the_stop_waiting_is_told_of(caplog, monkeypatch, wait_for):
     monkeypatch.setattr("horus.scheduler.places.SHUTDOWN_TIME", 0.02)
     told = "its shutdown has not ended after 0.02 s; the stop waits for it: press Ctrl-C again"
