@@ -32,6 +32,14 @@ class Reference:
         self.hash = hash
 
 
+def _sizes(shape: int | Sequence[int]) -> tuple[int, ...]:
+    """Return a shape as a tuple; of one dimension it may be a number of any kind."""
+    try:
+        return (index(shape),)  # type: ignore[arg-type]
+    except TypeError:
+        return tuple(map(index, shape))  # type: ignore[arg-type]
+
+
 class Frames:
     """The pools of one publisher.
 
@@ -80,7 +88,7 @@ class Frames:
 
         try:
             kind = codec.plain_dtype(numpy.dtype(dtype))
-            sizes = tuple(map(index, (shape,) if isinstance(shape, int) else tuple(shape)))
+            sizes = _sizes(shape)
             if min(sizes, default=0) < 0:
                 raise ValueError(f"shape {sizes} has a negative size")
             if len(sizes) > codec.MOST_DIMENSIONS or max(sizes, default=0) > 2**48:

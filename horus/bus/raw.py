@@ -147,15 +147,9 @@ class RawSubscriber(Subscriber):
         ]
 
     def _first_scan(self, latch: bool) -> None:
-        for ring in rings.ring_files(self._folder):
-            if opened := self._try_open(ring):
-                memory, info = opened
-                with memoryview(memory) as view, view.cast("Q") as words:
-                    start = info.base if self._history else words[L.RING_NEXT // 8]
-                self._reader.attach(
-                    info.publisher, memory, info.slots, info.stride, info.base, start
-                )
-                self._parts[info.publisher] = ring.part
+        for memory, info, number in self._open_rings():
+            start = info.base if self._history else number
+            self._reader.attach(info.publisher, memory, info.slots, info.stride, info.base, start)
 
 
 class _RawSpec:

@@ -204,6 +204,8 @@ def _locked(topics: Path, deadline: float) -> int | None:
             fd = os.open(path, flags, 0o600)
     except FileNotFoundError:
         return None  # removed again by a cleaner in between
+    except SharedMemoryError:
+        raise  # it says what is wrong already
     except OSError as error:
         raise explain(error, topics) from None
     try:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from horus.bus import codec, core, ends, frames, pins, rings, schemas, session, waiting
@@ -123,21 +124,32 @@ class Subscriber(End):
 
     def _first_scan(self, latch: bool) -> None:
         """Take up the rings that are there; with ``latch``, their newest message is unread."""
-        found = []
-        for ring in rings.ring_files(self._folder):
-            if opened := self._try_open(ring):
-                memory, info = opened
-                with memoryview(memory) as view, view.cast("Q") as words:
-                    number = words[L.RING_NEXT // 8]
-                found.append((memory, info, number))
-                self._parts[info.publisher] = ring.part
-        for memory, info, number in found:
+        for memory, info, number in self._open_rings():
             cursor = number - 1 if latch and number > info.base else number
             self._reader.attach(info.publisher, memory, info.slots, info.stride, info.base, cursor)
         while latch and self._reader.unread() > 1:
             stamp = self._reader.peek_stamp()
             if stamp is None or not self._reader.discard_before(stamp + 1):
                 break
+
+    def _open_rings(self) -> list[tuple[Any, rings.RingInfo, int]]:
+        """Map the rings that are there, with the number of the next message of each.
+
+        A damaged one keeps nobody out: the first look at the others finds it again and says so.
+        """
+        found = []
+        for ring in rings.ring_files(self._folder):
+            try:
+                opened = self._try_open(ring)
+            except CorruptTopicError:
+                self._reader.look_again()
+                continue
+            if opened:
+                memory, info = opened
+                with memoryview(memory) as view, view.cast("Q") as words:
+                    found.append((memory, info, words[L.RING_NEXT // 8]))
+                self._parts[info.publisher] = ring.part
+        return found
 
     def _try_open(self, ring: rings.RingFile) -> tuple[Any, rings.RingInfo] | None:
         try:
@@ -186,6 +198,9 @@ class Subscriber(End):
             if cursor >= number and (closed or publisher not in publishers):
                 self._reader.detach(publisher)
         self._pins.forget(publishers)
+        for publisher in self._parts.keys() - publishers - {r[0] for r in self._reader.rings()}:
+            del self._parts[publisher]
+        self._refused &= {ring.path.name for ring in present}
         if trouble:
             raise trouble
 
@@ -265,7 +280,13 @@ class Subscriber(End):
         """Wait until something is unread; False when ``timeout`` seconds went by.
 
         Real ones: on a `SimClock` time stands still meanwhile, so look at each tick there.
+        A negative timeout is one of 0; what is no number is a ValueError.
         """
+        if timeout is not None and (not isinstance(timeout, Real) or timeout != timeout):
+            raise ValueError(
+                f"topic {self.name!r}: wait({timeout!r}): give a number of seconds, or None to "
+                "wait until a message comes"
+            )
         if self.unread():
             return True
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -283,8 +304,8 @@ class Subscriber(End):
             left = waiting.SLICE if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 break
-            # Without an entry nobody can post: look every millisecond.
-            self._bell.sleep(left if waiting_byte is not None else min(left, 0.001))
+            # Without an entry nobody can post.
+            self._bell.sleep(left if waiting_byte is not None else min(left, waiting.POLL))
         if waiting_byte is not None:
             self._say_waiting(waiting_byte, 0)
         return self.unread() > 0
@@ -351,4 +372,6 @@ class Subscriber(End):
         """Read on in the child without the parent's entry: it polls where the parent sleeps."""
         self._entry = None
         self._scanning = threading.RLock()  # a thread that is not here may hold the old one
+        self._reader.forked()
+        self._pins.looks.forked()
         self._bell, self._shared = waiting.Bell(waiting.next_serial()), False

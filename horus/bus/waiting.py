@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import re
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
 #: A sleeper looks by itself this often: a post lost to a dying publisher costs no more than this.
 SLICE = 0.05
+#: ... and this often where nobody can wake it.
+POLL = 0.001
+#: So many semaphores of readers that have gone stay mapped, until some are let go of together.
+SPARE = 8
 #: Where glibc keeps named semaphores.
 SEMAPHORES = Path("/dev/shm")
 _SEMAPHORE_FILE = re.compile(r"sem\.horus\.(\d+)\.(\d+)\.\d+\.(\d+)")
@@ -36,6 +42,24 @@ def semaphore_name(pid: int, start: int, serial: int) -> str:
     return f"/horus.{pid}.{start}.{serial}.{session.pid_namespace()}"
 
 
+_said = False
+
+
+def _say_refused(name: str, error: Exception) -> None:
+    """Say once in each process why its readers cannot be woken."""
+    global _said
+    if not _said:
+        _said = True
+        logging.getLogger("horus.bus").warning(
+            "no semaphore can be made in %s (%s: %s): readers that wait look every %g ms instead. "
+            "Let this user write there",
+            SEMAPHORES,
+            name,
+            error,
+            POLL * 1e3,
+        )
+
+
 class Bell:
     """The semaphore on which one reader sleeps, or several together; made at the first sleep."""
 
@@ -45,23 +69,28 @@ class Bell:
         self._lock = threading.Lock()
         self._sleepers = 0
         self._closed = False
+        self._refused = False  # there can be no semaphore: who sleeps looks by itself
 
     def hang(self) -> None:
         """Make the semaphore, before anybody is told to post it."""
         import posix_ipc
 
-        if self._semaphore is None:
+        if self._semaphore is None and not self._refused:
             pid, start = session.own_stamp()
             name = semaphore_name(pid, start, self.serial)
             try:
                 self._semaphore = posix_ipc.Semaphore(name, posix_ipc.O_CREAT, mode=0o600)
-            except OSError as error:
-                raise session.explain(error, SEMAPHORES) from None
+            except (OSError, posix_ipc.Error) as error:
+                self._refused = True
+                _say_refused(name, error)
 
     def sleep(self, seconds: float) -> None:
         """Sleep until somebody posts, at most so long and at most one slice."""
         import posix_ipc
 
+        if self._refused:
+            time.sleep(max(0.0, min(seconds, POLL)))
+            return
         with self._lock:
             semaphore = self._semaphore
             if semaphore is None or self._closed:
@@ -118,7 +147,9 @@ class Ringer:
         import posix_ipc
 
         memory = self._control.memory
+        present = set()
         for index, pid, serial, start in self._control.entries():
+            present.add((pid, start, serial))
             if not memory[L.CONTROL_WAITING + index]:
                 continue
             # Cleared before the post: a reader that starts to wait in between is woken by it.
@@ -132,6 +163,10 @@ class Ringer:
                 semaphore.release()
             except (posix_ipc.ExistentialError, posix_ipc.PermissionsError, OSError):
                 self._known.pop(key, None)  # its reader is gone, or has not made it yet
+        if len(self._known) > 2 * len(present) + SPARE:
+            for key in self._known.keys() - present:
+                if semaphore := self._known.pop(key, None):
+                    semaphore.close()
 
     def close(self) -> None:
         """Let go of the semaphores; their readers remove them."""

@@ -3,15 +3,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import warnings
 
 import pytest
 
-from horus.bus import Publisher, Subscriber, leftovers, session, waiting
+from horus.bus import Publisher, Subscriber, leftovers, rings, session, waiting
 from horus.bus import layout as L
 from horus.bus.leftovers import TopicEnds, topic_ends
-from horus.errors import SharedMemoryError
+from horus.bus.observer import Observer
+from horus.bus.raw import RawSubscriber
+from horus.errors import CorruptTopicError, SharedMemoryError
 from horus.runtime import lastwords
 from horus.runtime.sessions import armed_devices
 
@@ -153,3 +158,113 @@ def test_what_is_of_another_pid_namespace_is_left_until_it_is_forced_away(shm):
     assert leftovers.topics_in_use(session.topics_dir())
     report = leftovers.clean(force=True)
     assert report.topics == ["cmd"] and report.sessions == [run.id]
+
+
+# ---- what a process keeps of others --------------------------------------------------------------
+
+
+def test_a_child_reads_although_a_thread_of_its_parent_was_reading(wait_for):
+    reading, go_on = threading.Event(), threading.Event()
+
+    def in_the_middle():
+        if threading.current_thread() is not threading.main_thread():
+            reading.set()
+            go_on.wait(60)
+
+    publisher = Publisher("t")
+    reader = Subscriber("t", depth=1, on_drop=in_the_middle)
+    publisher.send(1)
+    publisher.send(2)
+    thread = threading.Thread(target=reader.recv)
+    thread.start()
+    assert reading.wait(60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 warns of threads
+        pid = os.fork()
+    if not pid:
+        signal.alarm(20)
+        reader.recv()
+        reader._pins.looks.forked()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    go_on.set()
+    thread.join(60)
+
+
+def test_readers_and_publishers_that_have_gone_are_forgotten():
+    publisher, reader = Publisher("t"), Subscriber("t")
+    for n in range(60):
+        guest = Subscriber("t")
+        guest._bell.hang()
+        guest.arm()
+        publisher.send(n)
+        guest.close()
+        other = Publisher("t")
+        other.send(n)
+        other.close()
+        assert reader.recv_all() == [n, n]
+    assert len(publisher._ringer._known) <= 2 * 2 + waiting.SPARE  # two are present
+    for ring in rings.ring_files(publisher._folder):  # as when they have lingered
+        if ring.publisher != publisher._id:
+            ring.path.unlink()
+    publisher._control.raise_generation()
+    assert reader.recv() is None
+    assert list(reader._parts) == [publisher._id]
+    publisher.send("on")
+    assert reader.recv() == "on"
+
+
+@pytest.mark.parametrize("opening", [Subscriber, RawSubscriber, Observer])
+def test_a_damaged_ring_keeps_no_new_reader_out(opening):
+    good, bad = Publisher("t"), Publisher("t")
+    path = rings.ring_path(bad._folder, bad._id, 0)
+    with path.open("r+b") as file:
+        file.write(b"XXXXXXXX")
+    reader = opening("t")
+    take = reader.take if opening is RawSubscriber else reader.recv_all
+    with pytest.raises(CorruptTopicError, match=path.name):
+        take()
+    assert not take()
+    good.send(1)
+    assert len(take()) == 1
+    reader.close()
+
+
+# ---- in words ------------------------------------------------------------------------------------
+
+
+def test_what_is_wrong_with_a_folder_is_said_once(shm, monkeypatch):
+    monkeypatch.setenv("HORUS_SESSION_ID", "abc")
+    shm.chmod(0o777)
+    with pytest.raises(SharedMemoryError, match="mode 777") as caught:
+        Subscriber("t")
+    assert str(caught.value).startswith(f"shared memory at {shm} is not safe to use")
+    shm.chmod(0o700)
+
+
+def test_where_no_semaphore_can_be_made_readers_look_by_themselves(monkeypatch, caplog):
+    import posix_ipc
+
+    def refuse(*_, **__):
+        raise posix_ipc.PermissionsError("Permission denied")
+
+    monkeypatch.setattr(posix_ipc, "Semaphore", refuse)
+    monkeypatch.setattr(waiting, "_said", False)
+    monkeypatch.setattr(waiting, "SLICE", 60.0)
+    publisher, reader, other = Publisher("t"), Subscriber("t"), Subscriber("t")
+    assert not reader.wait(0.01)
+    timer = threading.Timer(0.02, publisher.send, [7])
+    timer.start()
+    assert reader.wait(50)
+    assert other.wait(50)
+    assert reader.recv() == other.recv() == 7
+    timer.join()
+    assert caplog.text.count("Permission denied") == 1
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), "1", [1.0]])
+def test_what_is_no_time_to_wait_is_refused(timeout):
+    reader = Subscriber("t")
+    with pytest.raises(ValueError, match="topic 't': wait\\(.*number of seconds"):
+        reader.wait(timeout)
+    assert not reader.wait(-1)

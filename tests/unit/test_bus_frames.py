@@ -165,6 +165,8 @@ def test_shapes_and_dtypes_may_be_given_in_any_way_again_and_again():
             assert array.shape == (3, 4, 5)
         with topic.loan(True) as array:
             assert array.shape == (1,)
+        with topic.loan(np.int64(5)) as array:
+            assert array.shape == (5,)
         with topic.loan(2**13, dtype="u1", stamp_ns=None) as array:
             assert array.nbytes == 2**13
         with pytest.raises(TypeError):

@@ -306,6 +306,7 @@ static PyMethodDef Looks_methods[] = {
     {"pools", (PyCFunction)Looks_pools, METH_NOARGS, "Return publisher and part of each pool of which nothing is looked at."},
     {"remove", (PyCFunction)Looks_remove, METH_VARARGS, "Let go of a pool, unless something of it is looked at."},
     {"view", (PyCFunction)Looks_view, METH_VARARGS, "Return a frame as an array; None when it was overwritten meanwhile."},
+    {"forked", nothing_forked, METH_NOARGS, "Begin anew in a child."},
     {"close", (PyCFunction)Looks_close, METH_O, "Let go of the pools; the function is called when the last array has gone."},
     {NULL, NULL, 0, NULL},
 };

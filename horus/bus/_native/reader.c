@@ -241,6 +241,11 @@ static void postpone(Reader *self) {
     self->generation--; /* so that the next call looks */
 }
 
+static PyObject *Reader_look_again(Reader *self, PyObject *Py_UNUSED(ignored)) {
+    self->generation--;
+    Py_RETURN_NONE;
+}
+
 /* Call on_drop after the first loss; Python code may run. */
 static int tell_drop(Reader *self) {
     self->told = true;
@@ -724,6 +729,8 @@ static PyMethodDef Reader_methods[] = {
     {"discard_before", (PyCFunction)Reader_discard_before, METH_O,
      "Skip unread messages with an older stamp; return how many."},
     {"look_with", (PyCFunction)Reader_look_with, METH_O, "Look at frames by this, where nothing is to be done before."},
+    {"look_again", (PyCFunction)Reader_look_again, METH_NOARGS, "Have the next call look for rings."},
+    {"forked", nothing_forked, METH_NOARGS, "Begin anew in a child."},
     {"close", (PyCFunction)Reader_close, METH_NOARGS, "Let go of the memory."},
     {NULL, NULL, 0, NULL},
 };

@@ -103,6 +103,11 @@ static inline void copy_slot(void *to, const void *from, size_t size) {
 #define copy_slot memcpy
 #endif
 
+/* `forked` of what has no lock: the GIL, which Python renews in a child, keeps its threads apart. */
+static PyObject *nothing_forked(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(ignored)) {
+    Py_RETURN_NONE;
+}
+
 /* The time of a simulated clock; 0 while there is none. */
 static uint64_t simulated_ns;
 

@@ -131,6 +131,10 @@ class Looks:
         fence()
         return copy if pool.word(slot) == whole else None
 
+    def forked(self) -> None:
+        """Begin anew in a child: a thread that is not here may hold the lock."""
+        self._lock = threading.RLock()
+
     @property
     def alive(self) -> bool:
         """Whether an array that was received still lives."""

@@ -430,6 +430,14 @@ class Reader:
                 count += 1
                 self.last_stamp = max(self.last_stamp, stamp)
 
+    def look_again(self) -> None:
+        """Have the next call look for rings."""
+        self._generation -= 1
+
+    def forked(self) -> None:
+        """Begin anew in a child: a thread that is not here may hold the lock."""
+        self._lock = threading.RLock()
+
     def close(self) -> None:
         """Let go of the memory."""
         with self._lock:
