@@ -65,11 +65,14 @@ def encode(message: object, large: int = sys.maxsize) -> tuple[int, tuple[Any, .
         if array.nbytes >= large:
             return L.KIND_FRAME, (array_head(array.shape, array.dtype), array)
         return L.KIND_ARRAY, _array_parts(array)
-    packer = msgpack.Packer(
-        strict_types=True, unicode_errors="surrogatepass", default=partial(_default, type(message))
-    )
+    unusual: set[type] = set()
+    default = partial(_default, type(message), unusual)
+    packer = msgpack.Packer(strict_types=True, unicode_errors="surrogatepass", default=default)
     try:
-        return L.KIND_MSGPACK, (packer.pack(message),)
+        packed = packer.pack(message)
+        if tuple in unusual:
+            _refuse_tuples_as_keys(message)
+        return L.KIND_MSGPACK, (packed,)
     except MessageTypeError:
         raise
     except ValueError as error:
@@ -83,8 +86,24 @@ def encode(message: object, large: int = sys.maxsize) -> tuple[int, tuple[Any, .
         ) from None
 
 
-def _default(outer: type, value: object) -> object:
-    """Turn into MessagePack what it has no type for."""
+def _refuse_tuples_as_keys(value: object) -> None:
+    """Refuse what a reader could not take: there a tuple is a list, and a list is no key."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(key, tuple):
+                raise MessageTypeError(
+                    f"a dict with the key {key!r} cannot be sent: a tuple comes out as a list, "
+                    "which cannot be a key. Send a list of pairs, or str(...) of the key"
+                )
+            _refuse_tuples_as_keys(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _refuse_tuples_as_keys(item)
+
+
+def _default(outer: type, unusual: set[type], value: object) -> object:
+    """Turn into MessagePack what it has no type for; note the type."""
+    unusual.add(type(value))
     if isinstance(value, tuple):
         return list(value)
     if type(value) is int:
@@ -137,6 +156,11 @@ def plain_dtype(dtype: Any) -> Any:
 def array_head(shape: tuple[int, ...], dtype: Any) -> bytes:
     """Return what stands before the elements of an array, without the zeros that follow it."""
     text: bytes = plain_dtype(dtype).str.encode()
+    if len(shape) > MOST_DIMENSIONS:
+        raise MessageTypeError(
+            f"a numpy array of {len(shape)} dimensions cannot be sent: at most {MOST_DIMENSIONS} "
+            "can. Reshape it"
+        )
     return struct.pack(f"<BB6x{len(shape)}Q", len(text), len(shape), *shape) + text
 
 

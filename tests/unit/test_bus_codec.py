@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import horus.bus
-from horus.bus import Publisher, Subscriber, codec, rings, session
+from horus.bus import Publisher, Subscriber, Topic, codec, rings, session
 from horus.bus import layout as L
-from horus.errors import CorruptTopicError
+from horus.errors import CorruptTopicError, MessageTypeError
 
 
 def last_payload(name: str) -> tuple[int, bytes]:
@@ -268,3 +268,23 @@ def test_an_array_of_empty_items_has_no_memory_however_many_it_claims() -> None:
     payload = head + bytes(-len(head) % 16)
     got = codec.decode_array(bytearray(payload))
     assert (got.shape, got.nbytes, got.dtype.str) == ((2**40,), 0, "|S0")
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({(1, 2): 3}, "key \\(1, 2\\) cannot be sent"),
+        ([{"a": ({(): 1},)}], "key \\(\\) cannot be sent"),
+        (np.zeros((1,) * 33), "33 dimensions cannot be sent: at most 32"),
+        (np.zeros((8192,) + (1,) * 32, np.uint8), "33 dimensions cannot be sent: at most 32"),
+        ({"a": np.zeros((1,) * 40)}, "40 dimensions cannot be sent: at most 32"),
+    ],
+    ids=["key", "key-inside", "array", "frame", "array-inside"],
+)
+def test_what_no_reader_could_take_is_refused_where_it_is_sent(message: Any, text: str) -> None:
+    with Topic("t") as topic:
+        with pytest.raises(MessageTypeError, match=f"topic 't'.*{text}"):
+            topic.send(message)
+        topic.send({1: [(2, 3)], "whole": np.zeros((1,) * 32)})
+        got = topic.recv()
+        assert (got[1], got["whole"].ndim) == ([[2, 3]], 32)

@@ -119,7 +119,7 @@ static bool encode_value(Buffer *out, PyObject *value, int depth) {
         PyObject *key, *item;
         Py_ssize_t position = 0;
         while (PyDict_Next(value, &position, &key, &item))
-            if (!encode_value(out, key, depth + 1) || !encode_value(out, item, depth + 1))
+            if (PyTuple_Check(key) || !encode_value(out, key, depth + 1) || !encode_value(out, item, depth + 1))
                 return false;
         return true;
     }
