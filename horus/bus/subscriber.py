@@ -202,7 +202,10 @@ class Subscriber(End):
             del self._parts[publisher]
         self._refused &= {ring.path.name for ring in present}
         if trouble:
-            raise trouble
+            try:
+                raise trouble
+            finally:
+                trouble = None  # else it holds itself, and the frames of all callers
 
     def _decode(self, kind: int, type_hash: int, payload: bytearray) -> Any:
         """Decode what the C core cannot, or say what is wrong with it; the core calls this.

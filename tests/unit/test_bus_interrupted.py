@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gc
 import os
 import subprocess
 import sys
 import threading
+import weakref
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ import pytest
 from horus.bus import CORE_NAME, Publisher, Subscriber, ends, frames, loans, session
 from horus.bus.control import Control
 from horus.bus.pure import writer as pure_writer
-from horus.errors import SharedMemoryError, TopicError
+from horus.errors import CorruptTopicError, SharedMemoryError, TopicError
 
 LARGE = np.zeros(8192, "uint8")
 
@@ -261,3 +264,26 @@ def test_a_callback_that_raises_when_messages_are_lost_loses_none():
             subscriber.recv()
         assert subscriber.recv_all() == [6, 7, 8, 9]
         assert subscriber.dropped == 6
+
+
+def test_an_error_that_was_put_off_keeps_no_array_of_its_callers():
+    """Else what a caller holds, and the pins of that, stay until the collector comes."""
+    gc.disable()
+    try:
+        with closing(Publisher("t")) as publisher, closing(Subscriber("t")) as subscriber:
+            publisher.send(1)
+            publisher.send({"x": 1})
+            text = bytes(publisher._ring).index(b"\x81\xa1x\x01")
+            publisher._ring[text : text + 1] = b"\xc1"  # with which no MessagePack begins
+            assert subscriber.recv_all() == [1]
+
+            def receive() -> weakref.ref[Any]:
+                array = np.zeros(4)
+                with contextlib.suppress(CorruptTopicError):
+                    subscriber.recv()
+                    raise AssertionError("the damage went unnoticed")
+                return weakref.ref(array)
+
+            assert receive()() is None
+    finally:
+        gc.enable()

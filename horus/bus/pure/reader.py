@@ -150,8 +150,12 @@ class Reader:
 
     def _refresh(self) -> None:
         if self._trouble is not None:
-            trouble, self._trouble = self._trouble, None
-            raise trouble
+            # No name for it here: its traceback, and so this frame, would keep it and the arrays of
+            # all callers until the collector comes, and with them the pins of their frames.
+            try:
+                raise self._trouble
+            finally:
+                self._trouble = None
         generation = self._control_words[_GENERATION]
         if generation != self._generation:
             # Noted first: a change during the scan is then seen at the next call.
