@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from itertools import combinations
+from typing import Any, NamedTuple
 
 import pytest
 from horus_hil.checks.common import period, received
@@ -17,21 +18,54 @@ from horus.testing.rig.under_test import DeviceUnderTest
 AVERAGED = 5
 #: How many times further apart than noise two measurements of different things are.
 DIFFERENT = 8.0
+#: Steps of a twin in another process in which its rate of change is measured.
+STEPS = 10
 #: Longest time (s), and 20 samples more, until filters have followed a step.
 SETTLED = 3.0
 
 
-def samples(device: DeviceUnderTest, count: int = AVERAGED) -> list[tuple[Any, Truth | None]]:
-    """Return the next samples, each with the truth of that moment."""
+class Seen(NamedTuple):
+    """A sample, with the truth as it was known when the sample came."""
+
+    message: Any
+    truth: Truth | None
+    #: Moment at which they were looked at, and of the sample itself (s).
+    at: float
+    taken: float
+
+
+def samples(device: DeviceUnderTest, count: int = AVERAGED) -> list[Seen]:
+    """Return the next samples; of a twin in another process, those of several of its steps."""
     received(device)
-    seen: list[tuple[Any, Truth | None]] = []
+    seen: list[Seen] = []
+    span = STEPS * device.truth_step if count > 1 else 0.0
 
     def enough() -> bool:
-        seen.extend((message, device.truth()) for message, _ in received(device))
-        return len(seen) >= count
+        for message, stamp in received(device):
+            seen.append(Seen(message, device.truth(), device.clock() / 1e9, stamp / 1e9))
+        return len(seen) >= count and seen[-1].at - seen[0].at >= span
 
-    device.until(enough, 2.0 + 2 * count * period(device))
+    device.until(enough, 2.0 + 2 * count * period(device) + span)
     return seen
+
+
+def moved_meanwhile(device: DeviceUnderTest, one: Quantity, seen: Sequence[Seen]) -> list[float]:
+    """Return how far each number of the truth moves in the time by which a sample is older.
+
+    The rate of change is the greatest between two looks at the truth that lie further apart than
+    a step of the twin; the time is from when a sample was taken until the truth was looked at.
+    """
+    looks = [(s.at, one.true(s.truth, s.message)) for s in seen if s.truth is not None]
+    numbers = [(at, true) for at, true in looks if true is not None]
+    if len({len(true) for _, true in numbers}) != 1:
+        return []  # it has no numbers that could be followed
+    rates = [0.0] * len(numbers[0][1])
+    for (before, first), (after, second) in combinations(numbers, 2):
+        if after - before > 1.5 * device.truth_step:
+            for place, (old, new) in enumerate(zip(first, second, strict=True)):
+                rates[place] = max(rates[place], abs(one.apart(new, old)) / (after - before))
+    age = max(s.at - s.taken for s in seen) + device.truth_step
+    return [rate * age for rate in rates]
 
 
 def measures(message: Any) -> bool:
@@ -54,17 +88,22 @@ def settled(device: DeviceUnderTest, when: str) -> dict[str, float]:
 def _errors(device: DeviceUnderTest, when: str) -> dict[str, tuple[float, str]]:
     """Compare the mean of some samples with that of the truth: the error of each quantity."""
     seen = samples(device)
-    last, truth = seen[-1]
+    last = seen[-1]
     worst = {}
-    for one in quantities(last, truth):
-        pairs = [(one.measured(m), one.true(t, m)) for m, t in seen if t is not None]
+    for one in quantities(last.message, last.truth):
+        pairs = [
+            (one.measured(s.message), one.true(s.truth, s.message))
+            for s in seen
+            if s.truth is not None
+        ]
         if any(true is None for _, true in pairs):
             continue
         if not device.stepped and one.error(pairs[0][1] or (), pairs[-1][1] or ()) > 1.0:
             continue  # it moves on between a sample and the look at its truth
         measured, true = _mean(one, [m for m, _ in pairs]), _mean(one, [t or () for _, t in pairs])
         text = f"{when}: it measures {one.name} {shown(measured)} {one.unit} where there is "
-        worst[one.name] = one.error(measured, true), f"{text}{shown(true)} {one.unit}"
+        error = one.error(measured, true, moved_meanwhile(device, one, seen))
+        worst[one.name] = error, f"{text}{shown(true)} {one.unit}"
     return worst
 
 
@@ -75,20 +114,27 @@ def _mean(one: Quantity, seen: Sequence[Numbers]) -> list[float]:
     return [sum(numbers) / len(numbers) for numbers in zip(*seen, strict=True)]
 
 
-def unlike(device: DeviceUnderTest, before: Any, after: Any) -> str:
-    """Return what a device whose world stands still measures otherwise than before, or ""."""
+def unlike(device: DeviceUnderTest, before: Any, after: Any, then: Truth | None = None) -> str:
+    """Return what a device measures otherwise than before, or "".
+
+    Its world stands still; by how much it did not, since the truth was ``then``, is allowed.
+    """
     truth = device.truth()
     for one in quantities(after, truth):
         was, now = one.measured(before), one.measured(after)
-        if len(was) == len(now) and one.error(now, was) > DIFFERENT:
+        moved: list[float] = []
+        if then is not None and truth is not None:
+            old, new = one.true(then, after), one.true(truth, after)
+            moved = [abs(one.apart(n, o)) for n, o in zip(new or (), old or (), strict=False)]
+        if len(was) == len(now) and one.error(now, was, moved) > DIFFERENT:
             return f"{one.name} {shown(now)} {one.unit}, and before {shown(was)} {one.unit}"
     return ""
 
 
-def like_before(device: DeviceUnderTest, before: Any, when: str) -> None:
-    """Wait until a device measures what it did before, in a world that stands still."""
+def like_before(device: DeviceUnderTest, before: Seen, when: str) -> None:
+    """Wait until a device measures what it did before, but for what moved in the world itself."""
     deadline = device.clock() + (SETTLED + 20 * period(device)) * 1e9 * device.scale
-    while wrong := unlike(device, before, samples(device, 1)[-1][0]):
+    while wrong := unlike(device, before.message, samples(device, 1)[-1].message, before.truth):
         assert device.clock() < deadline, f"{when} it measures {wrong}"
 
 

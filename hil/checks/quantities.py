@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from horus.msgs import (
@@ -51,17 +52,25 @@ class Quantity:
     #: The period of an angle that comes round; 0 for what does not.
     turn: float = 0.0
 
-    def error(self, measured: Numbers, true: Numbers) -> float:
-        """Return the largest difference, as a share of what is allowed: up to 1 is right."""
+    def error(self, measured: Numbers, true: Numbers, moved: Numbers = ()) -> float:
+        """Return the largest difference, as a share of what is allowed: up to 1 is right.
+
+        ``moved`` is by how much each number of the truth may have changed meanwhile.
+        """
         worst = 0.0
-        for number, wanted in zip(measured, true, strict=False):
+        for number, wanted, more in zip_longest(measured, true, moved):
+            if number is None or wanted is None:
+                break
             if math.isnan(number):
                 continue
-            difference = number - wanted
-            if self.turn:
-                difference = (difference + self.turn / 2) % self.turn - self.turn / 2
-            worst = max(worst, abs(difference) / (self.off + self.share * abs(wanted)))
+            allowed = self.off + self.share * abs(wanted) + (more or 0.0)
+            worst = max(worst, abs(self.apart(number, wanted)) / allowed)
         return worst
+
+    def apart(self, one: float, other: float) -> float:
+        """Return the difference of two numbers; of an angle that comes round, the short way."""
+        difference = one - other
+        return (difference + self.turn / 2) % self.turn - self.turn / 2 if self.turn else difference
 
     def impossible(self, message: Message) -> list[float]:
         """Return the numbers of a message that cannot be."""

@@ -75,9 +75,9 @@ def plain(value: Any) -> list[float]:
 @hil.check("C5")
 def test_its_values_can_be(device: DeviceUnderTest) -> None:
     found(device)
-    for message, _ in samples(device):
-        for one in quantities(message, None):
-            wrong = one.impossible(message)
+    for seen in samples(device):
+        for one in quantities(seen.message, None):
+            wrong = one.impossible(seen.message)
             assert not wrong, f"{one.name} {shown(wrong)} {one.unit} cannot be"
 
 
@@ -93,7 +93,7 @@ def test_on_a_bench_it_measures_what_the_file_knows(
     if not facts:
         pytest.skip("the rig's file has no facts: about it, such as {still: true, up: z}")
     found(device)
-    seen = [message for message, _ in samples(device, 20)]
+    seen = [one.message for one in samples(device, 20)]
     last = seen[-1]
     if facts.pop("still", False) and isinstance(last, Imu):
         force = average(seen, ("accel_x", "accel_y", "accel_z"))

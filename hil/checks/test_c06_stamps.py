@@ -21,21 +21,26 @@ def test_stamps_rise_and_samples_are_fresh(device: DeviceUnderTest, figure: Reco
     found(device)
     received(device)
     ages: list[float] = []
+    oldest = 0.0
     stamps: list[int] = []
     walls: list[float] = []
     bound = WAY + period(device)
     for _ in range(50):
+        began = device.clock()
         device.run(period(device))
         now = device.clock()
+        # On a busy machine a look may come late: the sample has waited for it meanwhile.
+        late = max(0.0, (now - began) / 1e9 - period(device))
         for message, stamp in received(device):
             swept = getattr(message, "scan_time", 0.0)  # a scan's stamp is that of its first ray
             ages.append((now - stamp) / 1e9 - swept)
+            oldest = max(oldest, ages[-1] - late)
             stamps.append(stamp)
             walls.append(message.stamp - stamp / 1e9)
     assert len(stamps) > 10, f"only {len(stamps)} samples came"
     assert stamps == sorted(set(stamps)), "the stamps do not rise from sample to sample"
     assert max(walls) - min(walls) < 0.1, "the stamp in the message is not that of the sample"
-    figure("age_max_ms", 1e3 * max(ages), "ms", high=1e3 * bound * device.scale)
+    figure("age_max_ms", 1e3 * oldest, "ms", high=1e3 * bound * device.scale)
     figure("age_min_ms", 1e3 * min(ages), "ms", low=-1.0 if swept_devices(device) else 0.0)
 
 

@@ -29,7 +29,7 @@ def test_plugged_in_again_it_is_found_and_set_up_anew(
 ) -> None:
     first = found(device)
     identity = device.node.identity
-    before = samples(device)[-1][0]
+    before = samples(device)[-1]
     for _ in range(2):
         device.fault.unplug()
         device.until(lambda: device.node.state not in WORKING, patience(device))
@@ -48,7 +48,7 @@ def test_plugged_in_again_it_is_found_and_set_up_anew(
 @hil.hazard("unplug")
 def test_a_short_power_cut_is_noticed_and_mended(device: DeviceUnderTest) -> None:
     first = found(device)
-    before = samples(device)[-1][0]
+    before = samples(device)[-1]
     device.fault.unplug()
     device.fault.plug()
     device.run(FOUND / 4 * device.scale)

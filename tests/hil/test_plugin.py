@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -53,6 +55,52 @@ def test_a_test_of_ones_own_gets_the_devices_of_the_rig(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, "-vv", "--rig", "rig.yaml")
     assert "test_it[imu[mpu6050@i2c0:0x68]] PASSED" in done.stdout, done.stdout
     assert "test_it[power[ina219@i2c0:0x40]] PASSED" in done.stdout
+
+
+BUSES = """\
+rig: {kind: mock}
+buses:
+  i2c0: {use: i2c, device: /dev/i2c-0}
+  can0: {use: socketcan, channel: can0}
+  port: {use: serial, device: /dev/ttyUSB0}
+hardware:
+  imu: {use: mpu6050, bus: i2c0}
+  wheel: {use: odrive, bus: can0, node: 3}
+  range: {use: tfmini, bus: port}
+"""
+RAW = """\
+import time
+import pytest
+
+def soon(look):
+    end = time.monotonic() + 60
+    while not (found := look()):
+        assert time.monotonic() < end
+    return found
+
+def test_a_chip(bus):
+    assert bus("i2c0").transfer(0x68, b"\\x75", 1) == b"\\x68"
+    assert bus("i2c0") is bus("i2c0")
+
+def test_a_motor_on_can(bus):
+    assert soon(lambda: bus("can0").receive(0.1)).id >> 5 == 3
+
+def test_a_serial_line(bus):
+    assert b"\\x59\\x59" in soon(lambda: bus("port").read(0.1) + bus("port").read(0.1))
+
+def test_a_bus_that_there_is_not(bus):
+    with pytest.raises(LookupError, match="has no bus cam0 .did you mean 'can0'"):
+        bus("cam0")
+"""
+
+
+@pytest.mark.parametrize("how", ["mock", "twins"])
+def test_a_test_gets_the_buses_of_the_rig_without_any_driver(how: str, tmp_path: Path) -> None:
+    (tmp_path / "rig.yaml").write_text(BUSES)
+    (tmp_path / "test_it.py").write_text(RAW)
+    done = run_pytest(tmp_path, "--rig", f"{how}:rig.yaml")
+    assert done.returncode == 0, done.stdout
+    assert "4 passed" in done.stdout
 
 
 def test_a_rig_that_is_not_there_ends_the_run_before_it_begins(tmp_path: Path) -> None:

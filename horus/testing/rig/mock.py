@@ -36,6 +36,7 @@ class MockDevice(DeviceUnderTest):
 
     kind = "mock"
     stepped = True
+    truth_step = 0.0
     run_args = ("--mock",)
 
     def __init__(

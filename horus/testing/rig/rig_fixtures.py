@@ -12,6 +12,7 @@ import pytest
 from horus.bus import session as topics
 from horus.bus.ends import close_all
 from horus.testing.bench import HandClock
+from horus.testing.rig.buses import RigBuses
 from horus.testing.rig.figures import Recorder
 from horus.testing.rig.file import RigDevice
 from horus.testing.rig.live import LiveDevice, NotSafeError
@@ -100,6 +101,17 @@ def fault(device: DeviceUnderTest) -> Faults:
 def stimulus(device: DeviceUnderTest) -> Callable[..., None]:
     """Return what sets what the device senses: ``stimulus("rotation", 0, 0, 1)``."""
     return device.stimulate
+
+
+@pytest.fixture
+def bus(rig: RigSession, hil_session: str) -> Iterator[RigBuses]:
+    """Return what opens a bus of the rig by name, for tests that talk to it without a driver."""
+    mock = not rig.is_live
+    made = RigBuses(rig.file, simulated=mock, own=mock and rig.workshop is None)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture

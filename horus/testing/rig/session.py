@@ -30,7 +30,7 @@ SYSTEM_ROOT = "HORUS_HIL_SYSTEM"
 #: By how much limits of time are longer on a rig, unless ``--hil-scale`` says.
 SCALES = {"virtual": 10.0}
 #: Fixtures that need the rig to be there.
-_NEED_IT = {"rig", "device", "wire"}
+_NEED_IT = {"rig", "device", "wire", "bus"}
 #: Begins the reason of a test that was skipped for a hazard.
 _HAZARD = "hazard not allowed: "
 

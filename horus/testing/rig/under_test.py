@@ -106,6 +106,8 @@ class DeviceUnderTest(ABC):
 
     #: ``mock``, ``virtual`` or ``real``.
     kind: str
+    #: By how much (s) the moment of what `truth` returns may be off: twins move on in steps.
+    truth_step: float = 0.02
     #: By what the limits of times are to be multiplied on this rig (``--hil-scale``).
     scale: float = 1.0
     #: Whether its time stands still between two looks: a sample and the truth are of one moment.
