@@ -16,7 +16,9 @@ import pytest
 import horus
 from horus.bus import Publisher, Subscriber, Topic, codec, leftovers
 from horus.bus import layout as L
+from horus.bus.core import CORE_NAME
 from horus.bus.frames import FrameRef, pool_files
+from horus.bus.loans import Frames
 from horus.errors import CorruptTopicError, MessageTooLargeError, MessageTypeError, TopicError
 
 SHAPE = (100, 100)
@@ -174,6 +176,28 @@ def test_shapes_and_dtypes_may_be_given_in_any_way_again_and_again():
         with pytest.raises(ValueError, match="stamp_ns"), topic.loan(5, stamp_ns=-1):
             pass
         lend(topic, 1)
+
+
+@pytest.mark.skipif(CORE_NAME != "native", reason="the pure core asks each time")
+def test_what_is_asked_for_again_is_lent_without_python_code(monkeypatch):
+    asked = []
+    form = Frames.form
+    monkeypatch.setattr(Frames, "form", lambda *args: asked.append(args[1:]) or form(*args))
+    like = np.zeros((3, 4), "f4")
+    with Topic("image") as topic:
+        lend(topic, 1)
+        del asked[:]
+        for _ in range(5):
+            with topic.loan(like.shape, like.dtype) as array:
+                assert (array.shape, array.dtype) == ((3, 4), "f4")
+            with topic.loan(shape=(3, 4), stamp_ns=None, dtype="f4") as array:
+                assert (array.shape, array.dtype) == ((3, 4), "f4")
+            with topic.loan([3, 4], dtype=like.dtype) as array:
+                assert (array.shape, array.dtype) == ((3, 4), "f4")
+        assert len(asked) <= 2
+        for wrong in ({}, {"shape": 3}, {"size": 3}):
+            with pytest.raises(TypeError):
+                topic.loan(*((4,) if "shape" in wrong or "size" in wrong else ()), **wrong)
 
 
 @pytest.mark.parametrize("known", [True, False])

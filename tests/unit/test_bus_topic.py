@@ -21,6 +21,7 @@ from horus.bus import (
     Publisher,
     Subscriber,
     Topic,
+    core,
     ends,
     leftovers,
     rings,
@@ -39,7 +40,7 @@ from horus.errors import (
     TopicNameError,
     TypeMismatchError,
 )
-from horus.message import message
+from horus.message import Float32, message
 
 
 @message
@@ -52,6 +53,13 @@ class Sample:
 @message
 class Other:
     value: float = 0.0
+
+
+@message
+class Narrow:
+    wide: float = 0.0
+    narrow: Float32 = 0.0
+    three: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 # ---- messages come out as they went in ------------------------------------------------------
@@ -205,6 +213,18 @@ def test_a_field_of_the_wrong_type_is_refused_by_name_and_sends_nothing() -> Non
         topic.send(Sample(1, np.float64(2.0)))
         topic.send(Sample(np.int32(4), 3))  # type: ignore[arg-type]
         assert topic.recv_all() == [Sample(1, 2.0), Sample(4, 3.0)]
+
+
+def test_floats_of_numpy_and_whole_numbers_are_values_of_float_fields(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if core.CORE_NAME == "native":  # it needs no Python code for them
+        monkeypatch.setattr(Publisher, "_pack", None)
+    with Topic("t", Narrow) as topic:
+        for value in (np.float64(0.1), 3, -7.5):
+            topic.send(Narrow(value, value, (value, 1, np.float64(2.5))))
+            wide, narrow = float(value), float(np.float32(value))
+            assert topic.recv() == Narrow(wide, narrow, (wide, 1.0, 2.5))
 
 
 def test_another_type_than_declared_is_refused_at_send_naming_both() -> None:

@@ -20,6 +20,7 @@ typedef struct {
 enum { C_ORDER = 0x1, ALIGNED = 0x100, WRITEABLE = 0x400 };
 
 static PyTypeObject *array_type; /* numpy.ndarray, once numpy was there */
+static PyTypeObject *dtype_type; /* numpy.dtype, likewise; each kind of dtype has a class below it */
 static bool numpy_known;         /* and has a version whose interface is known */
 static PyObject *(*array_of)(PyTypeObject *, PyObject *, int, const Py_ssize_t *, const Py_ssize_t *, void *, int, PyObject *);
 static int (*array_base)(PyObject *, PyObject *);
@@ -27,7 +28,7 @@ static int (*array_base)(PyObject *, PyObject *);
 /* Use numpy's interface if this process has imported numpy; never an error. */
 static void find_numpy(void) {
     static const char *const cores[] = {"numpy._core._multiarray_umath", "numpy.core._multiarray_umath"};
-    PyObject *core = NULL, *table = NULL, *type = NULL;
+    PyObject *core = NULL, *table = NULL, *type = NULL, *dtype = NULL;
     for (size_t i = 0; !core && i < sizeof cores / sizeof *cores; i++) {
         PyObject *name = PyUnicode_FromString(cores[i]);
         core = name ? PyImport_GetModule(name) : NULL;
@@ -36,10 +37,13 @@ static void find_numpy(void) {
     }
     if (core) {
         type = PyObject_GetAttrString(core, "ndarray");
+        dtype = PyObject_GetAttrString(core, "dtype");
         table = PyObject_GetAttrString(core, "_ARRAY_API");
     }
     if (type && PyType_Check(type))
         array_type = (PyTypeObject *)Py_NewRef(type); /* as long as the process runs */
+    if (dtype && PyType_Check(dtype))
+        dtype_type = (PyTypeObject *)Py_NewRef(dtype);
     void **api = table ? PyCapsule_GetPointer(table, NULL) : NULL;
     if (api && array_type) {
         unsigned int version = ((unsigned int (*)(void))api[0])();
@@ -54,6 +58,7 @@ static void find_numpy(void) {
     Py_XDECREF(core);
     Py_XDECREF(table);
     Py_XDECREF(type);
+    Py_XDECREF(dtype);
 }
 
 /* Call a function of codec.py. */

@@ -184,9 +184,9 @@ static Layout *layout_of(PyTypeObject *cls) {
 
 /* Put one value at `to`; false when it is not of the plain type, which the slow way then judges. */
 static inline bool put(char code, uint8_t width, PyObject *value, char *to) {
-    if (code == 'd') {
+    if (code == 'd' || code == 'f') {
         double number;
-        if (PyFloat_CheckExact(value)) {
+        if (PyFloat_Check(value)) { /* np.float64 is one */
             number = PyFloat_AS_DOUBLE(value);
         } else if (PyLong_CheckExact(value)) {
             number = PyLong_AsDouble(value);
@@ -197,13 +197,10 @@ static inline bool put(char code, uint8_t width, PyObject *value, char *to) {
         } else {
             return false;
         }
-        memcpy(to, &number, 8);
-        return true;
-    }
-    if (code == 'f') {
-        if (!PyFloat_CheckExact(value))
-            return false;
-        double number = PyFloat_AS_DOUBLE(value);
+        if (code == 'd') {
+            memcpy(to, &number, 8);
+            return true;
+        }
         float narrow = (float)number;
         if (isinf(narrow) && !isinf(number))
             return false;

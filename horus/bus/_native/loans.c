@@ -58,7 +58,11 @@ static bool lasting(PyObject *shape, PyObject *dtype) {
             if (!PyLong_CheckExact(PyTuple_GET_ITEM(shape, i)))
                 return false;
     }
-    return PyUnicode_CheckExact(dtype) || PyType_Check(dtype) || !strcmp(Py_TYPE(dtype)->tp_name, "numpy.dtype");
+    if (PyUnicode_CheckExact(dtype) || PyType_Check(dtype))
+        return true;
+    if (!array_type)
+        find_numpy();
+    return dtype_type && PyObject_TypeCheck(dtype, dtype_type);
 }
 
 /* Return the form (borrowed) of what is asked for; NULL: without an error, if Python has to look at it. */
@@ -86,19 +90,32 @@ static Form *form_asked_for(Lender *self, PyObject *shape, PyObject *dtype) {
     return NULL;
 }
 
-static PyObject *s_uint8, *s_stamp_ns; /* names that are used again and again */
+static PyObject *s_uint8, *s_shape, *s_dtype, *s_stamp_ns; /* names that are used again and again */
 
 static PyObject *Lender_call(PyObject *callable, PyObject *const *args, size_t flags, PyObject *names) {
     Lender *self = (Lender *)callable;
     fetch_warm(self->slots);
     Py_ssize_t count = PyVectorcall_NARGS(flags);
-    PyObject *stamp = Py_None;
-    bool plain = self->frames && !self->slots->dead && (count == 1 || count == 2) && !PyType_Check(args[0]);
-    if (names && PyTuple_GET_SIZE(names) == 1 && PyUnicode_Compare(PyTuple_GET_ITEM(names, 0), s_stamp_ns) == 0)
-        stamp = args[count];
-    else if (names && PyTuple_GET_SIZE(names))
-        plain = false;
-    Form *form = plain ? form_asked_for(self, args[0], count == 2 ? args[1] : s_uint8) : NULL;
+    PyObject *shape = count > 0 ? args[0] : NULL, *dtype = count > 1 ? args[1] : NULL, *stamp = Py_None;
+    bool plain = self->frames && !self->slots->dead && count <= 2;
+    for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); i++) {
+        PyObject *name = PyTuple_GET_ITEM(names, i);
+        if (PyUnicode_Compare(name, s_stamp_ns) == 0)
+            stamp = args[count + i];
+        else if (!shape && PyUnicode_Compare(name, s_shape) == 0)
+            shape = args[count + i];
+        else if (!dtype && PyUnicode_Compare(name, s_dtype) == 0)
+            dtype = args[count + i];
+        else
+            plain = false;
+    }
+    Form *form = NULL;
+    if (plain && shape && !PyType_Check(shape)) {
+        PyObject *sizes = PyList_CheckExact(shape) ? PyList_AsTuple(shape) : Py_NewRef(shape);
+        form = sizes ? form_asked_for(self, sizes, dtype ? dtype : s_uint8) : NULL;
+        Py_XINCREF(form); /* to make a loan may collect, and so run Python code that lends other shapes */
+        Py_XDECREF(sizes);
+    }
     if (!form) {
         if (PyErr_Occurred())
             return NULL;
@@ -108,7 +125,6 @@ static PyObject *Lender_call(PyObject *callable, PyObject *const *args, size_t f
         }
         return PyObject_Vectorcall(self->otherwise, args, (size_t)count, names);
     }
-    Py_INCREF(form); /* to make a loan may collect, and so run Python code that lends other shapes */
     Loan *loan = PyObject_GC_New(Loan, &Loan_Type);
     if (!loan) {
         Py_DECREF(form);
@@ -303,7 +319,11 @@ static PyTypeObject Loan_Type = {
 static int loans_init(void) {
     if (!s_uint8)
         s_uint8 = PyUnicode_InternFromString("uint8");
+    if (!s_shape)
+        s_shape = PyUnicode_InternFromString("shape");
+    if (!s_dtype)
+        s_dtype = PyUnicode_InternFromString("dtype");
     if (!s_stamp_ns)
         s_stamp_ns = PyUnicode_InternFromString("stamp_ns");
-    return s_uint8 && s_stamp_ns ? 0 : -1;
+    return s_uint8 && s_shape && s_dtype && s_stamp_ns ? 0 : -1;
 }
