@@ -192,16 +192,16 @@ class RawPublisher(Publisher):
     ) -> None:
         self._known = spec
         self._hash = declared[1] if declared else 0
-        self._made: Any = _Payload
+        self._payload_type: Any = _Payload
         if declared is not None:
             made: Any = type("Payload", (_Payload,), {"__slots__": ()})
             made.__horus_spec__ = _RawSpec(made, declared, "data" if framed else None)
-            self._made = made
-        super().__init__(name, None if declared is None else self._made)
+            self._payload_type = made
+        super().__init__(name, None if declared is None else self._payload_type)
 
     def send_raw(self, kind: int, payload: bytes, stamp_ns: int | None = None) -> bool:
         """Put a payload on the topic; True once it is there."""
-        return self.send(self._made(kind, payload), stamp_ns)
+        return self.send(self._payload_type(kind, payload), stamp_ns)
 
     def _encode(self, message: object) -> tuple[int, tuple[Any, ...], int]:
         assert isinstance(message, _Payload)
