@@ -215,6 +215,25 @@ def test_a_field_of_the_wrong_type_is_refused_by_name_and_sends_nothing() -> Non
         assert topic.recv_all() == [Sample(1, 2.0), Sample(4, 3.0)]
 
 
+def test_several_types_in_turn_on_an_open_topic_come_out_as_what_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slow: list[int] = []
+    decode = Subscriber._decode
+    monkeypatch.setattr(Subscriber, "_decode", lambda *args: slow.append(args[1]) or decode(*args))
+    kinds = [type(f"Kind{n}", (), {"__annotations__": {"x": float}, "x": 0.0}) for n in range(6)]
+    classes = [Sample, Other, Narrow, *map(message, kinds)]
+    with Topic("t") as topic:
+        for count in (1, 2, 4, len(classes)):
+            for _ in range(3):
+                for cls in classes[:count]:
+                    topic.send(cls())
+                    got = topic.recv()
+                    assert type(got) is cls and got == cls()
+            if core.CORE_NAME == "native" and count <= 4:
+                assert len(slow) <= 4  # each once
+
+
 def test_floats_of_numpy_and_whole_numbers_are_values_of_float_fields(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -182,6 +182,45 @@ static Layout *layout_of(PyTypeObject *cls) {
     return layout;
 }
 
+/* The declared types that came by last on a topic on which none is fixed. */
+#define MOST_LAYOUTS 4
+
+typedef struct {
+    Layout *known[MOST_LAYOUTS];
+    uint32_t at;
+} Layouts;
+
+/* Return one of them (borrowed), or NULL. */
+static inline Layout *layout_with_class(const Layouts *last, const PyTypeObject *cls) {
+    for (int i = 0; i < MOST_LAYOUTS && last->known[i]; i++)
+        if (last->known[i]->cls == cls)
+            return last->known[i];
+    return NULL;
+}
+
+static inline Layout *layout_with_hash(const Layouts *last, uint64_t hash) {
+    for (int i = 0; i < MOST_LAYOUTS && last->known[i]; i++)
+        if (last->known[i]->hash == hash)
+            return last->known[i];
+    return NULL;
+}
+
+/* Keep one in the place of another with its hash, or else of the oldest. */
+static void keep_layout(Layouts *last, Layout *layout) {
+    uint32_t at = 0;
+    while (at < MOST_LAYOUTS && last->known[at] && last->known[at]->hash != layout->hash)
+        at++;
+    if (at == MOST_LAYOUTS)
+        at = last->at++ % MOST_LAYOUTS;
+    Py_INCREF(layout);
+    Py_XSETREF(last->known[at], layout);
+}
+
+static void forget_layouts(Layouts *last) {
+    for (int i = MOST_LAYOUTS - 1; i >= 0; i--)
+        Py_CLEAR(last->known[i]);
+}
+
 /* Put one value at `to`; false when it is not of the plain type, which the slow way then judges. */
 static inline bool put(char code, uint8_t width, PyObject *value, char *to) {
     if (code == 'd' || code == 'f') {

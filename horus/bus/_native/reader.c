@@ -17,7 +17,7 @@ typedef struct {
     PyObject_HEAD
     Py_buffer control;
     PyObject *declared; /* Layout or NULL */
-    PyObject *last;     /* Layout of the last declared message seen on an undeclared topic, or NULL */
+    Layouts last;       /* of the declared messages seen on an undeclared topic */
     PyObject *rescan, *decode, *mismatch, *corrupt, *on_drop;
     uint64_t generation, dropped, last_stamp, depth;
     bool told; /* on_drop was called */
@@ -76,7 +76,7 @@ static int Reader_clear(Reader *self) {
     let_go(&self->control);
     forget_kept(&self->kept);
     forget_forms(&self->forms);
-    Py_CLEAR(self->declared); Py_CLEAR(self->last); Py_CLEAR(self->looks);
+    Py_CLEAR(self->declared); forget_layouts(&self->last); Py_CLEAR(self->looks);
     Py_CLEAR(self->rescan); Py_CLEAR(self->decode); Py_CLEAR(self->mismatch);
     Py_CLEAR(self->corrupt); Py_CLEAR(self->on_drop); Py_CLEAR(self->trouble);
     return 0;
@@ -384,18 +384,16 @@ static PyObject *decode_slowly(PyObject *how, uint32_t kind, uint64_t hash, cons
 static PyObject *note_layout(Reader *self, PyObject *message) {
     if (message && message != Py_NotImplemented && !self->declared) {
         Layout *seen = layout_of(Py_TYPE(message));
-        if (seen) {
-            Py_INCREF(seen);
-            Py_XSETREF(self->last, (PyObject *)seen);
-        } else {
+        if (seen)
+            keep_layout(&self->last, seen);
+        else
             PyErr_Clear();
-        }
     }
     return message;
 }
 
 static PyObject *decode_struct(Reader *self, uint64_t hash, const char *data, uint32_t length) {
-    Layout *layout = (Layout *)(self->declared ? self->declared : self->last);
+    Layout *layout = self->declared ? (Layout *)self->declared : layout_with_hash(&self->last, hash);
     if (layout && layout->hash == hash && layout->direct && layout->size == length) {
         PyObject *again = take_kept(&self->kept, layout);
         PyObject *message = unpack_direct(layout, data, again);
@@ -413,7 +411,7 @@ static PyObject *decode_struct(Reader *self, uint64_t hash, const char *data, ui
  * the words. */
 static PyObject *decode_frame(Reader *self, uint64_t hash, const char *data, uint32_t length) {
     Ref ref;
-    Layout *layout = hash ? (Layout *)(self->declared ? self->declared : self->last) : NULL;
+    Layout *layout = !hash ? NULL : self->declared ? (Layout *)self->declared : layout_with_hash(&self->last, hash);
     if (!self->looks || self->looks->reader < 0 || length < REF_SIZE)
         return NULL;
     memcpy(&ref, data, REF_SIZE);

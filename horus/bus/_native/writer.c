@@ -12,7 +12,7 @@ typedef struct {
     PyObject_HEAD
     Py_buffer control, ring;
     PyObject *declared; /* Layout or NULL */
-    PyObject *last;     /* Layout of the last declared message on an undeclared topic, or NULL */
+    Layouts last;       /* of the declared messages on an undeclared topic */
     PyObject *encode, *refuse, *pack_slowly, *grow, *wake, *announce;
     Buffer plain; /* MessagePack is made here before it is known to fit */
     uint64_t mask, next;
@@ -52,7 +52,7 @@ static int Writer_clear(Writer *self) {
     self->capacity = -1;
     let_go(&self->control), let_go(&self->ring);
     forget_forms(&self->forms);
-    Py_CLEAR(self->declared); Py_CLEAR(self->last); Py_CLEAR(self->slots);
+    Py_CLEAR(self->declared); forget_layouts(&self->last); Py_CLEAR(self->slots);
     Py_CLEAR(self->encode); Py_CLEAR(self->refuse);
     Py_CLEAR(self->pack_slowly); Py_CLEAR(self->grow); Py_CLEAR(self->wake); Py_CLEAR(self->announce);
     return 0;
@@ -382,7 +382,7 @@ static PyObject *Writer_send(Writer *self, PyObject *const *args, Py_ssize_t cou
         return NULL;
     PyObject *message = args[0];
     PyTypeObject *type = Py_TYPE(message);
-    Layout *layout = (Layout *)(self->declared ? self->declared : self->last);
+    Layout *layout = self->declared ? (Layout *)self->declared : layout_with_class(&self->last, type);
     if (layout && type == layout->cls)
         return send_struct(self, layout, message, stamp);
     if (!self->refuse) {
@@ -408,8 +408,7 @@ static PyObject *Writer_send(Writer *self, PyObject *const *args, Py_ssize_t cou
         if (!done)
             return NULL;
         Py_DECREF(done);
-        Py_INCREF(layout);
-        Py_XSETREF(self->last, (PyObject *)layout);
+        keep_layout(&self->last, layout);
         return send_struct(self, layout, message, stamp);
     }
     if (PyErr_Occurred())
