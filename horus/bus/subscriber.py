@@ -18,6 +18,17 @@ from horus.errors import CorruptTopicError, MessageTypeError, TypeMismatchError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+#: What a subscriber has from its reader in the core, bound to it without a call in between.
+_OF_THE_CORE = (
+    "recv",
+    "recv_stamped",
+    "recv_all",
+    "latest",
+    "unread",
+    "peek_stamp",
+    "discard_before",
+)
+
 
 def _damaged(error: Exception) -> CorruptTopicError:
     return CorruptTopicError(f"a damaged message came in and was skipped ({error})")
@@ -101,15 +112,7 @@ class Subscriber(End):
         look_with = getattr(self._reader, "look_with", None)
         if core.Lender is not None and look_with is not None:  # the C core looks by itself
             look_with(self._pins.looks)
-        for method in (
-            "recv",
-            "recv_stamped",
-            "recv_all",
-            "latest",
-            "unread",
-            "peek_stamp",
-            "discard_before",
-        ):
+        for method in _OF_THE_CORE:
             setattr(self, method, getattr(self._reader, method))
 
     @property
@@ -352,15 +355,7 @@ class Subscriber(End):
             return
         self._closed = True
         open_ends.discard(self)
-        for method in (
-            "recv",
-            "recv_stamped",
-            "recv_all",
-            "latest",
-            "unread",
-            "peek_stamp",
-            "discard_before",
-        ):
+        for method in _OF_THE_CORE:
             setattr(self, method, self._dead)
         self._reader.close()
         if os.getpid() == self._pid:
