@@ -25,14 +25,19 @@ def test_ticks_that_await_run_beside_each_other_and_beside_timed_ones():
         await asyncio.sleep(0.02)
         at_once[0] -= 1
 
+    beside = []
+
+    def timed(node):
+        beside.append(at_once[0])
+        if beside.count(10) > 5:  # it ticks while all of them wait
+            node.request_stop()
+
     nodes = [horus.Node(f"n{i}", tick=tick, rate=100) for i in range(10)]
-    timed = horus.Node("timed", tick=lambda n: None, rate=500)
-    horus.run(nodes, timed, duration=0.3)
+    horus.run(nodes, horus.Node("timed", tick=timed, rate=500), duration=30)
     assert most[0] == 10
+    assert beside.count(10) > 5
     assert len(threads) == 1
     assert threading.current_thread() not in threads
-    assert timed.info.max_tick_duration_ms() < 20
-    assert timed.info.tick_count() > 50
 
 
 def test_a_tick_that_is_due_while_the_last_one_runs_is_skipped_and_counted(clock):
