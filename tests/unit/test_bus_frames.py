@@ -719,3 +719,12 @@ def test_a_loan_bound_before_the_first_one_is_served_as_later_ones_are():
         assert (topic.recv() == 7).all()
         with pytest.raises(MessageTypeError, match="loan\\(dict\\)"):
             early(dict, SHAPE)
+
+
+def test_a_frame_whose_number_is_damaged_is_not_there():
+    with closing(Publisher("image")) as publisher, closing(Subscriber("image")) as subscriber:
+        publisher.send(np.ones(SHAPE))
+        payload = publisher._ring.find(publisher._id.to_bytes(8, "little"), L.RING_HEADER)
+        publisher._ring[payload + 15] ^= 0x80  # the highest bit, which doubling loses
+        assert subscriber.recv() is None
+        assert subscriber.dropped == 1

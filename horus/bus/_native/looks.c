@@ -60,11 +60,17 @@ static inline void fetch_frame(const Looks *self, const Mapped *pool, uint32_t s
     fetch_line((const char *)pool->frames.buf + pool->first + slot * pool->capacity);
 }
 
+/* Whether a block's word says that it holds the frame of this number, whole. A number that is damaged could come out right when
+ * it is doubled. */
+static inline bool holds(const char *block, uint64_t serial) {
+    return load_acquire(block) == 2 * serial + 2 && !(serial >> 63);
+}
+
 /* Set the pin, and look whether the frame is there; the pin is cleared if not. */
 static inline bool pin_frame(char *block, uint32_t reader, uint64_t serial) {
     store_byte(block + BLOCK_PINS + reader, 1);
     atomic_thread_fence(memory_order_seq_cst);
-    if (load_acquire(block) == 2 * serial + 2)
+    if (holds(block, serial))
         return true;
     store_byte(block + BLOCK_PINS + reader, 0);
     return false;
@@ -241,7 +247,7 @@ static PyObject *Looks_pools(Looks *self, PyObject *Py_UNUSED(ignored)) {
 static PyObject *look_without_pin(const Mapped *pool, const Ref *ref, const char *head) {
     const char *block = block_of(pool, ref->slot);
     uint64_t whole = 2 * ref->serial + 2, at = pool->first + ref->slot * pool->capacity;
-    if (load_acquire(block) != whole)
+    if (!holds(block, ref->serial))
         Py_RETURN_NONE;
     PyObject *copy = call_codec("copied_frame", "(y#KOK)", head, (Py_ssize_t)ref->head, (unsigned long long)ref->length,
                                 pool->frames.obj, (unsigned long long)at);
