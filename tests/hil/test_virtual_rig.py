@@ -22,7 +22,7 @@ from horus.hal.faults import DeviceFault, FaultKind
 from horus.hal.localcan import CanWire, LocalCan
 from horus.testing.rig import choice
 from horus.testing.rig.faults import MeansError, qmp
-from horus.testing.rig.live import WiredFaults
+from horus.testing.rig.live_faults import WiredFaults
 from horus.testing.rig.under_test import Journal
 from horus.testing.virtual import bytecode, canup, forked, guest, hardware, inside, twins
 from horus.testing.virtual.errors import VirtualError

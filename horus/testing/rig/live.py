@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from horus.bus import Publisher, Subscriber
-from horus.hardware import lastwords, topics
+from horus.hal.faults import DeviceFault
+from horus.hardware import lastwords, topics, words
 from horus.hardware.claims import Claims
 from horus.hardware.config import DeviceEntry
+from horus.hardware.node import DriverNode
 from horus.hardware.worker import Buses, driver_node
 from horus.node.caller import Caller, CallRefusedError
 from horus.scheduler import Scheduler
@@ -24,6 +26,7 @@ from horus.testing.bench import command_kind, good, order
 from horus.testing.rig.faults import Breaker
 from horus.testing.rig.file import RigDevice, RigFile
 from horus.testing.rig.keeper import Keeper
+from horus.testing.rig.live_faults import BenchFaults, WiredFaults
 from horus.testing.rig.onefile import write_robot
 from horus.testing.rig.twin_faults import TwinFaults
 from horus.testing.rig.under_test import DeviceUnderTest, Faults, Journal, Neighbour
@@ -32,74 +35,6 @@ from horus.testing.rig.under_test import DeviceUnderTest, Faults, Journal, Neigh
 ANSWER = 5.0
 #: What a device of a bench is commanded, unless its ``facts:`` say ``good``: little.
 LITTLE = 0.2
-
-
-class BenchFaults(Faults):
-    """Faults of a device on a bench: those for which its file gives means."""
-
-    def __init__(self, device: str, journal: Journal, breakers: Mapping[str, Breaker]) -> None:
-        super().__init__(device, journal)
-        self._breakers = breakers
-        self._cut = False
-
-    def unplug(self) -> None:
-        """Take the device away from its bus by the means that the rig's file gives."""
-        breaker = self._breakers.get("unplug")
-        if breaker is None:
-            super().unplug()
-        assert breaker is not None
-        self.journal.did(self.device, "unplug", type(breaker).__name__)
-        self._cut = True  # before it is: whatever goes wrong, it is put back
-        breaker.cut()
-
-    def plug(self) -> None:
-        """Put it back."""
-        if self._cut:
-            self._breakers["unplug"].restore()
-            self._cut = False
-            self.journal.undone(self.device, "unplug")
-
-    def clear(self) -> None:
-        """Undo all faults."""
-        self.plug()
-
-
-class WiredFaults(TwinFaults):
-    """Faults of a twin that is unplugged by the means of the rig's file, if that gives any."""
-
-    def __init__(
-        self,
-        device: str,
-        journal: Journal,
-        send: Callable[[str, float | None], object],
-        breakers: Mapping[str, Breaker],
-    ) -> None:
-        super().__init__(device, journal, send)
-        self._breaker = breakers.get("unplug")
-        self._cut = False
-
-    def unplug(self) -> None:
-        """Take the device away from its bus."""
-        if self._breaker is None:
-            super().unplug()
-            return
-        self.journal.did(self.device, "unplug", type(self._breaker).__name__)
-        self._cut = True  # before it is: whatever goes wrong, it is put back
-        self._breaker.cut()
-
-    def plug(self) -> None:
-        """Put it back."""
-        if self._breaker is None:
-            super().plug()
-        elif self._cut:
-            self._breaker.restore()
-            self._cut = False
-            self.journal.undone(self.device, "unplug")
-
-    def clear(self) -> None:
-        """Undo all faults."""
-        self.plug()
-        super().clear()
 
 
 class LiveDevice(DeviceUnderTest):
@@ -199,8 +134,14 @@ class LiveDevice(DeviceUnderTest):
         if keeper is not None:
             keeper.stop()
         try:
+            several = self._nodes if len(self._nodes) > 1 else []
+            for node in several:  # all, before anything waits until one is at rest
+                with contextlib.suppress(Exception):  # its stop tells it
+                    node.safe()
+                if node.name in lastwords.pending():
+                    _speak_for(node)
             with contextlib.ExitStack() as stops:
-                for scheduler in reversed(self._schedulers):  # the first one first
+                for scheduler in self._schedulers:
                     stops.callback(scheduler.stop)
         finally:
             self._buses.close()
@@ -338,6 +279,14 @@ class LiveDevice(DeviceUnderTest):
     def config_file(self) -> Path:
         """Return a horus.yaml with this device alone, on this rig's bus."""
         return write_robot(self._rig.robot, [self._entry], self._folder)
+
+
+def _speak_for(node: DriverNode) -> None:
+    """Say the last words of a device whose driver could not make it safe."""
+    with contextlib.suppress(DeviceFault, OSError):
+        for word in lastwords.words_of(node.device):
+            words.say(node.bus.bus(), word)
+        lastwords.withdraw(node.name)
 
 
 def _send(sender: Publisher | None, command: Any) -> None:

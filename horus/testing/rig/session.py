@@ -28,7 +28,7 @@ _FIGURES = pytest.StashKey[Recorder]()
 #: Where the kernel's files are, for tests of what is plugged in where.
 SYSTEM_ROOT = "HORUS_HIL_SYSTEM"
 #: By how much limits of time are longer on a rig, unless ``--hil-scale`` says.
-SCALES = {"virtual": 10.0}
+SCALES = {"virtual": 4.0}
 #: Fixtures that need the rig to be there.
 _NEED_IT = {"rig", "device", "wire", "bus"}
 #: Begins the reason of a test that was skipped for a hazard.
