@@ -41,6 +41,10 @@ class DeviceEnd:
                 sent += os.write(self._fd, data[sent:])
         self.lost += len(data) - sent
 
+    def fileno(self) -> int:
+        """Return the descriptor to wait on."""
+        return self._fd
+
     def close(self) -> None:
         """Leave the line. Twice is harmless."""
         fd, self._fd = self._fd, -1
@@ -61,10 +65,6 @@ class PtyPort(DeviceEnd):
         tty.setraw(self._other)
         tty.setraw(self._fd)
         os.set_blocking(self._fd, False)
-
-    def fileno(self) -> int:
-        """Return the descriptor to wait on."""
-        return self._fd
 
     def close(self) -> None:
         """End the port: for a program that has it open this is a hang-up. Twice is harmless."""

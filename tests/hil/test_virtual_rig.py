@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import py_compile
+import select
 import struct
 import subprocess
 import sys
@@ -195,6 +196,7 @@ def test_the_far_end_of_a_line_carries_bytes_and_loses_what_nobody_takes() -> No
     try:
         assert end.read() == b""
         os.write(near, b"question")
+        assert select.select([end], [], [], 10.0)[0] == [end]
         assert end.read(10.0) == b"question"
         end.write(b"answer")
         assert os.read(near, 100) == b"answer"
