@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -53,7 +54,8 @@ class Topic:
             name = names.get(name, name)
         self._subscriber = Subscriber(name, type, depth=depth, latch=latch)
         self._publisher: Publisher | None = None
-        self._opening = threading.RLock()  # one publisher, whichever thread sends first
+        # One publisher, whichever thread sends first.
+        self._opening, self._process = threading.RLock(), os.getpid()
         self.name = self._subscriber.name
         self.type = type
         # Bound to the core itself, so that a call costs no detour. The methods below document them.
@@ -111,6 +113,8 @@ class Topic:
         return lent
 
     def _publishing(self) -> Publisher:
+        if self._process != os.getpid():  # a thread of the parent may hold the lock
+            self._opening, self._process = threading.RLock(), os.getpid()
         with self._opening:
             if self._publisher is None:
                 if self._subscriber._closed:

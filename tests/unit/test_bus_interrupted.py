@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from horus.bus import CORE_NAME, Publisher, Subscriber, ends, frames, loans, session
+from horus.bus import CORE_NAME, Publisher, Subscriber, Topic, ends, frames, loans, session
 from horus.bus.control import Control
 from horus.bus.pure import writer as pure_writer
 from horus.errors import CorruptTopicError, SharedMemoryError, TopicError
@@ -287,3 +288,26 @@ def test_an_error_that_was_put_off_keeps_no_array_of_its_callers():
             assert receive()() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # 3.12 warns of threads
+def test_a_child_sends_though_a_thread_of_its_parent_was_just_opening():
+    with Topic("t") as topic, closing(Subscriber("t")) as subscriber:
+        held, done = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with topic._opening:
+                held.set()
+                done.wait(60)
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        assert held.wait(20)
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            os._exit(0 if topic.send("from the child") else 1)
+        done.set()
+        holder.join()
+        assert os.waitpid(child, 0)[1] == 0
+        assert subscriber.recv() == "from the child"
