@@ -298,6 +298,12 @@ class ActuatorNode(DriverNode):
         self._life.rest()
         lastwords.withdraw(self.name)
 
+    def spoken_for(self) -> None:
+        """Take note that somebody else has said its last words."""
+        self._armed = False
+        self._life.rest()
+        lastwords.withdraw(self.name)
+
     def _invoke(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         """Call a command of the driver, but never of a device that may be moving."""
         if self._armed:

@@ -16,6 +16,7 @@ import pytest
 from horus.bus import Publisher, Subscriber
 from horus.hal.faults import DeviceFault
 from horus.hardware import lastwords, topics, words
+from horus.hardware.actuator import ActuatorNode
 from horus.hardware.claims import Claims
 from horus.hardware.config import DeviceEntry
 from horus.hardware.node import DriverNode
@@ -286,7 +287,8 @@ def _speak_for(node: DriverNode) -> None:
     with contextlib.suppress(DeviceFault, OSError):
         for word in lastwords.words_of(node.device):
             words.say(node.bus.bus(), word)
-        lastwords.withdraw(node.name)
+        if isinstance(node, ActuatorNode):
+            node.spoken_for()
 
 
 def _send(sender: Publisher | None, command: Any) -> None:
