@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 from horus_plugins.recording.errors import RecordingError
 
 from horus.bus import session
+from horus.hardware import estop
 
 if TYPE_CHECKING:
     from horus_plugins.recording.recorder import Recorder
 
     from horus.bus.raw import RawMessage, RawSubscriber
+    from horus.msgs import EmergencyStop
 
 #: In the session's folder: the flight recorder's process.
 FILE = "flight_recorder.json"
@@ -34,13 +36,14 @@ class Triggers:
 
     def __init__(self) -> None:
         from horus.message import spec_of
-        from horus.msgs import DeviceStatus, EmergencyStop
+        from horus.msgs import DeviceStatus
+        from horus.msgs import EmergencyStop as Message
 
-        status, estop = spec_of(DeviceStatus), spec_of(EmergencyStop)
-        assert status is not None and estop is not None
-        self._status, self._estop = status, estop
+        status, stop = spec_of(DeviceStatus), spec_of(Message)
+        assert status is not None and stop is not None
+        self._status, self._estop = status, stop
         self._faulty: set[str] = set()
-        self._engaged = False
+        self._engaged = self._kept = False
         self._dead: set[tuple[str, int]] = set()
         self._ended: set[int] = set()
         self._looked = 0.0
@@ -64,10 +67,7 @@ class Triggers:
                     self.reasons.append(f"fault of {status.name}: {status.message}")
             elif message.type_hash == self._estop.hash and topic.name == ESTOP:
                 stop = self._estop.unpack_from(message.payload, 0)
-                if stop.engaged and not self._engaged:
-                    words = " by ".join(filter(None, (stop.reason, stop.source)))
-                    self.reasons.append(f"emergency stop{words and f': {words}'}")
-                self._engaged = stop.engaged
+                self._stop(stop if stop.engaged else None)
         except ValueError:
             return  # a damaged message is no reason
 
@@ -85,8 +85,19 @@ class Triggers:
                         self._dead.add((name, publisher))
                         self.reasons.append(f"crash of the publisher of {name}")
             self._look_at_processes()
+            # Where nothing that moves listens, the topic of stops may have gone before it is seen.
+            kept, was_kept = estop.kept(), self._kept
+            self._kept = kept is not None
+            if kept or was_kept:
+                self._stop(kept)
         found, self.reasons = self.reasons, []
         return found
+
+    def _stop(self, stop: estop.Stop | EmergencyStop | None) -> None:
+        if stop and not self._engaged:
+            words = " by ".join(filter(None, (stop.reason, stop.source)))
+            self.reasons.append(f"emergency stop{words and f': {words}'}")
+        self._engaged = stop is not None
 
     def _look_at_processes(self) -> None:
         from horus.runtime.sessions import noted_processes

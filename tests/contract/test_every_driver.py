@@ -7,3 +7,6 @@ from horus.testing.driver_contract import *  # noqa: F403
 
 USES = [name for name, found in drivers().items() if found.plugin.package.startswith("horus ")]
 pytestmark = pytest.mark.parametrize("use", USES)
+
+# C14 takes as long as most others together. `horus hil run mock`, which CI runs, asks it of each.
+del test_a_hundred_lives_leave_nothing_behind  # noqa: F821

@@ -24,6 +24,7 @@ from mcap_ros2.decoder import DecoderFactory
 
 from horus.bus import Publisher, session
 from horus.cli.main import main
+from horus.hardware import stopping
 from horus.msgs import DeviceStatus, EmergencyStop, Imu
 from tests.recording.conftest import PATIENCE, Start, contents
 
@@ -258,3 +259,17 @@ def test_a_device_that_is_unplugged_an_emergency_stop_and_a_node_that_crashes_ar
         assert bag.summary().count > 10
         assert words in bag.metadata["horus.end"]["why"]
     robot.end()
+
+
+def test_a_stop_whose_topic_has_gone_before_it_was_found_is_a_reason_all_the_same(run: str) -> None:
+    triggers, recorder = flight.Triggers(), Recorder(MemorySink(10.0, 1 << 20, "none"))
+    assert triggers.look(recorder) == []
+    for number in (1, 2):
+        stopping.send(f"test {number}", "me")
+        triggers._looked = 0.0
+        assert triggers.look(recorder) == [f"emergency stop: test {number} by me"]
+        triggers._looked = 0.0
+        assert triggers.look(recorder) == []
+        stopping.send(release=True)
+        triggers._looked = 0.0
+        assert triggers.look(recorder) == []
