@@ -140,7 +140,7 @@ def test_what_is_sent_by_hand_arrives(robot, command, horus_command):
 )
 def test_what_makes_no_sense(robot, command, arguments, status, text):
     found = command("topic", *arguments)
-    assert (found[0], found[1]) == (status, "")
+    assert (found[0], found[1]) == (status, ""), found[2]
     assert text in found[2]
 
 
