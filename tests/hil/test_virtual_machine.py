@@ -68,7 +68,7 @@ print(*[open(f).read().strip() for f in glob.glob("/sys/class/i2c-dev/*/name")])
 print(*[os.path.exists(f) for f in ("/dev/ttyS1", "/dev/cuse")])
 """
     assert python(machine, code) == [
-        "0000:00:04.0 0000:00:05.0",
+        "0000:00:04.0 0000:00:05.0 0000:00:08.0 0000:00:09.0",
         "/dev/ttyUSB0 0403:6001 HORUS001",
         "SMBus PIIX4 adapter at 0700",
         "True True",
