@@ -33,6 +33,7 @@ class Claw:
     open: bool = False
 
 node = horus.Node("claw", pubs=horus.Pub("claw", Claw), subs=horus.Sub("goal", Claw),
+                  init=lambda n: print("claw: here", flush=True),
                   tick=lambda n: n.send("claw", n.get_latest("goal") or Claw(2.5)), rate=20)
 horus.run(node)
 """
@@ -56,6 +57,7 @@ def robot(horus_run: Callable[..., Any], write: Callable[[str, str], Any]) -> An
     run = horus_run("--mock")
     run.wait_for(r"imu: active")
     run.wait_for(r"wheel: ready")
+    run.wait_for(r"claw: here")  # its topics are made before its init
     return run
 
 
