@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from horus.hardware.claims import Claims
@@ -14,8 +14,8 @@ from horus.testing.rig.under_test import DeviceUnderTest
 _PROGRAM = """\
 import json, sys
 from horus.hardware.claims import Claims
-place, whole, stations = json.loads(sys.argv[1])
-Claims(place, whole=whole).take("holder", stations)
+place, holder, whole, stations = json.loads(sys.argv[1])
+Claims(place, whole=whole).take(holder, stations)
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -32,7 +32,18 @@ def held_by_another(device: DeviceUnderTest) -> Iterator[int]:
     device.close()
     if bus.claims is None:
         bus.claims = Claims(f"simulated {entry.bus} of {device.name}", whole=whole)
-    about = json.dumps([bus.claims.place, whole, [*filter(None, entry.place.split(","))]])
+    stations = [*filter(None, entry.place.split(","))]
+    with taken_elsewhere(bus.claims.place, "holder", whole=whole, stations=stations) as pid:
+        device.reopen()
+        yield pid
+
+
+@contextmanager
+def taken_elsewhere(
+    place: str, holder: str, *, whole: bool, stations: Sequence[str] = ()
+) -> Iterator[int]:
+    """Let another process hold a place, whole or stations of it; yield its pid."""
+    about = json.dumps([place, holder, whole, [*stations]])
     with subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, about],
         stdin=subprocess.PIPE,
@@ -41,6 +52,5 @@ def held_by_another(device: DeviceUnderTest) -> Iterator[int]:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
-        device.reopen()
         yield process.pid
         process.communicate("")

@@ -162,11 +162,9 @@ class Control:
 
     def leave(self, index: int) -> None:
         """Give back a reader entry, if it is this process's; call it with the lock held."""
-        if any(own == (index, *session.own_stamp()) for own in self._owners()):
+        ours = (index, *session.own_stamp())
+        if any(ours == (at, pid, start) for at, pid, _, start in self.entries()):
             self.unregister(index)
-
-    def _owners(self) -> Iterator[tuple[int, int, int]]:
-        return ((index, pid, start) for index, pid, _, start in self.entries())
 
     def unregister(self, index: int) -> None:
         """Make a reader entry nobody's; call it with the lock held."""

@@ -160,10 +160,10 @@ class Frames:
                 return False  # busy or full: older frames give way
             return True
 
-    def _new_pool(self, size: int, patience: float | None = None) -> None:
+    def _new_pool(self, size: int, patience: float = session.GROW_TIMEOUT) -> None:
         self._adding = threading.get_ident()
         try:
-            self._add_pool(size, session.GROW_TIMEOUT if patience is None else patience)
+            self._add_pool(size, patience)
         finally:
             self._adding = 0
 

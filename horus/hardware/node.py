@@ -114,9 +114,8 @@ class DriverNode(Node):
         self._commands = marked(device.driver, "command")
         self._calls: Calls | None = None
         self._live: LiveOptions | None = None
-        self._every_ns = self._between(
-            device.config.rate
-        )  # between two samples that are sent; 0: as they come
+        # Between two samples that are sent; 0: as they come.
+        self._every_ns = self._between(device.config.rate)
         self._next_sample_ns = 0
         self._kept: object = None  # the calibration as it is in its file
         self._mount = Mount.parse(device.config.mount) if device.config.mount else None

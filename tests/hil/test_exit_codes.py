@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from horus_hil.checks.holding import taken_elsewhere
 
 from horus.hal.checksums import crc16_xmodem
 from horus.hal.ptyserial import PtyPort
@@ -22,13 +23,6 @@ from tests.hil.sysfs import Sysfs
 
 ADDRESS, VERSION = 0x80, 21  # of the controller, and of its question that names the board
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
-HOLD = """\
-import sys
-from horus.hardware.claims import Claims
-Claims(sys.argv[1], whole=True).take(sys.argv[2], ())
-print("held", flush=True)
-sys.stdin.read()
-"""
 
 
 class Controller:
@@ -193,18 +187,10 @@ def test_a_held_lock_is_3(bench: Bench, controller: Controller, place: str, who:
     bench.rig(f"device: {controller.port}")
     whole = place_of("serial", SerialPortConfig(device=controller.port))
     place = place.replace("serial:{}", whole)
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, place, who],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
+    with taken_elsewhere(place, who, whole=True) as pid:
         said = bench.refused()
-        process.communicate("")
     assert f"is in use by {who} of " in said
-    assert f"(pid {process.pid})" in said
+    assert f"(pid {pid})" in said
     assert controller.heard == b""
 
 
