@@ -214,7 +214,7 @@ def clean(*, force: bool = False, at_once: bool = False) -> CleanReport:
     clean_topics(base / "topics", report, force=force, at_once=at_once)
     waiting.clean_semaphores(report.semaphores)
     _clean_locks(base / CLAIMS)
-    for folder in (sessions, base / CLAIMS, base):
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+    with contextlib.suppress(OSError):
+        (base / CLAIMS).rmdir()
+    session.remove_empty_folders()
     return report

@@ -130,15 +130,20 @@ def check_ours(folder: Path) -> None:
 def make_dir(path: Path) -> Path:
     """Create a private folder and its parents up to the root; explain what stands in the way."""
     base = root()
-    try:
-        for folder in reversed([path, *(p for p in path.parents if p.is_relative_to(base))]):
-            folder.mkdir(mode=0o700, exist_ok=True, parents=True)
-            check_ours(folder)
-    except SharedMemoryError:
-        raise
-    except OSError as error:
-        raise explain(error, path) from None
-    return path
+    folders = [*(p for p in reversed(path.parents) if p.is_relative_to(base)), path]
+    deadline = time.monotonic() + GROW_TIMEOUT
+    while True:
+        try:
+            for folder in folders:
+                folder.mkdir(mode=0o700, exist_ok=True, parents=True)
+                check_ours(folder)
+            return path
+        except SharedMemoryError:
+            raise
+        except OSError as error:
+            # Gone in between: another process removed what it left empty.
+            if not isinstance(error, FileNotFoundError) or time.monotonic() > deadline:
+                raise explain(error, path) from None
 
 
 def explain(error: OSError, path: Path) -> SharedMemoryError:
@@ -239,8 +244,14 @@ def remove_if_empty(topics: Path) -> None:
         if [entry.name for entry in os.scandir(topics)] == [LOCK_FILE]:
             (topics / LOCK_FILE).unlink()
             topics.rmdir()
-            if topics.parent == root():
-                topics.parent.rmdir()
+    remove_empty_folders()
+
+
+def remove_empty_folders() -> None:
+    """Remove the folders of sessions and of all topics where nothing is in them."""
+    for folder in (sessions_dir(), root()):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 @dataclass(frozen=True)
@@ -288,5 +299,6 @@ def of_another_namespace(path: Path) -> bool:
 
 
 def end_session(session_id: str) -> None:
-    """Remove the folder of a run and all that is in it."""
+    """Remove the folder of a run and all that is in it; the last one leaves nothing behind."""
     shutil.rmtree(session_dir(session_id), ignore_errors=True)
+    remove_empty_folders()

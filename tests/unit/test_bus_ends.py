@@ -163,6 +163,32 @@ def test_what_is_of_another_pid_namespace_is_left_until_it_is_forced_away(shm):
 # ---- what a process keeps of others --------------------------------------------------------------
 
 
+def test_the_last_session_that_ends_leaves_no_folder(shm):
+    first, second = session.new_session(), session.new_session()
+    session.end_session(first.id)
+    assert second.path.is_dir()
+    session.end_session(second.id)
+    assert not shm.exists()
+
+
+def test_sessions_begin_while_others_end_and_clear_the_folders_away(shm):
+    begin_and_end = (
+        "from horus.bus import session, Topic\nimport os\n"
+        "for _ in range(200):\n"
+        "    made = session.new_session()\n"
+        "    os.environ['HORUS_SESSION_ID'] = made.id\n"
+        "    with Topic('cmd') as topic:\n"
+        "        topic.send(1)\n"
+        "        assert topic.recv() == 1\n"
+        "    session.end_session(made.id)\n"
+    )
+    command = [sys.executable, "-c", begin_and_end]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    ended = [process.communicate(timeout=60)[1] for process in running]
+    assert ended == ["", "", ""]
+    assert not shm.exists()
+
+
 def test_a_child_reads_although_a_thread_of_its_parent_was_reading(wait_for):
     reading, go_on = threading.Event(), threading.Event()
 
