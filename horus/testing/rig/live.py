@@ -21,7 +21,7 @@ from horus.hardware.claims import Claims
 from horus.hardware.config import DeviceEntry
 from horus.hardware.node import DriverNode
 from horus.hardware.worker import Buses, driver_node
-from horus.node.caller import Caller, CallRefusedError
+from horus.node.caller import CallAbsentError, Caller, CallRefusedError, CallTimeoutError
 from horus.scheduler import Scheduler
 from horus.testing.bench import command_kind, good, order
 from horus.testing.rig.faults import Breaker
@@ -30,6 +30,7 @@ from horus.testing.rig.keeper import Keeper
 from horus.testing.rig.live_faults import BenchFaults, WiredFaults
 from horus.testing.rig.onefile import write_robot
 from horus.testing.rig.twin_faults import TwinFaults
+from horus.testing.rig.twin_processes import TwinProcesses, TwinsDiedError
 from horus.testing.rig.under_test import DeviceUnderTest, Faults, Journal, Neighbour
 
 #: Longest time (s) for the answer of a twin.
@@ -39,7 +40,7 @@ LITTLE = 0.2
 
 
 class LiveDevice(DeviceUnderTest):
-    """A device with its node in this process; ``twins`` are in processes of their own."""
+    """A device with its node in this process; ``twins`` are the processes that simulate devices."""
 
     def __init__(
         self,
@@ -48,13 +49,12 @@ class LiveDevice(DeviceUnderTest):
         journal: Journal,
         folder: Path,
         breakers: Mapping[str, Breaker],
-        *,
-        twins: bool = False,
+        twins: TwinProcesses | None = None,
     ) -> None:
         super().__init__(device)
         self.kind = rig.kind
         #: Whether the twins are behind simulated buses, and not behind those of a real kernel.
-        self._mock = twins and rig.kind != "virtual"
+        self._mock = twins is not None and rig.kind != "virtual"
         self.run_args = ("--mock",) if self._mock else ()
         self._rig = rig
         self._folder = folder
@@ -64,7 +64,7 @@ class LiveDevice(DeviceUnderTest):
         self._beside: DeviceEntry | None = None
         self._more: list[Publisher | Subscriber] = []
         self.fault: Faults = BenchFaults(self.name, journal, breakers)
-        if twins:
+        if twins is not None:
             self.fault = self._twin_faults(self.name, {} if self._mock else breakers)
         driver = self.entry.driver
         self.data = Subscriber(topics.data_topic(self.name, driver), depth=1000)
@@ -155,9 +155,10 @@ class LiveDevice(DeviceUnderTest):
     def end(self) -> None:
         """Close all that the device holds."""
         try:
-            self.fault.clear()
-            for name, values in self._world.items():
-                self._ask(self.name, "set", name, values)
+            with contextlib.suppress(TwinsDiedError):  # which the run tells and ends with
+                self.fault.clear()
+                for name, values in self._world.items():
+                    self._ask(self.name, "set", name, values)
         finally:
             try:
                 self.close()
@@ -171,9 +172,14 @@ class LiveDevice(DeviceUnderTest):
 
     def _ask(self, name: str, method: str, *arguments: object) -> Any:
         """Let the twin of a device do something."""
+        assert self._twins is not None
         if name not in self._callers:
             self._callers[name] = Caller(topics.truth_topic(name))
-        return self._callers[name].call(method, *arguments, timeout=ANSWER * self.scale)
+        try:
+            return self._callers[name].call(method, *arguments, timeout=ANSWER * self.scale)
+        except (CallAbsentError, CallTimeoutError):
+            self._twins.check()
+            raise
 
     def neighbour(self) -> Neighbour:
         """Begin again with another device of the rig that is on the same bus."""
@@ -190,7 +196,7 @@ class LiveDevice(DeviceUnderTest):
         sender = Publisher(topics.command_topic(entry.name)) if node.is_actuator else None
         self._more += [data, *filter(None, [sender])]
         fault: Faults = BenchFaults(entry.name, self._journal, {})
-        if self._twins:
+        if self._twins is not None:
             fault = self._twin_faults(entry.name)
         return Neighbour(
             entry.name,
@@ -215,7 +221,7 @@ class LiveDevice(DeviceUnderTest):
     @property
     def good(self) -> Any:
         """Return a command that the device follows: ``facts: {good: 0.5}``, else a small one."""
-        usual = good(self._command_kind) if self._twins else LITTLE
+        usual = LITTLE if self._twins is None else good(self._command_kind)
         return self.order(float(self.facts.get("good", usual)))
 
     def command(self, command: Any, age: float = 0.0, sender: str = "one") -> None:
@@ -249,14 +255,14 @@ class LiveDevice(DeviceUnderTest):
         return self._truth(self.name)
 
     def _truth(self, name: str) -> dict[str, Any] | None:
-        if not self._twins:
+        if self._twins is None:
             return None
         found: dict[str, Any] = self._ask(name, "truth")
         return found
 
     def stimulate(self, name: str, *values: object) -> None:
         """Set what the twin senses; a test on a bench is skipped."""
-        if not self._twins:
+        if self._twins is None:
             pytest.skip(f"{self.name}: this rig has no means to set {name}")
         try:
             if name not in self._world:

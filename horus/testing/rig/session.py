@@ -17,6 +17,7 @@ from horus.testing.rig.choice import LIVE, STEPPED, TWINS, Choice
 from horus.testing.rig.figures import Recorder
 from horus.testing.rig.file import RigDevice, RigFile
 from horus.testing.rig.kinds import CHECKS
+from horus.testing.rig.loss import LossOfTwins
 from horus.testing.rig.under_test import Journal
 from horus.testing.rig.workshop import Workshop
 from horus.testing.virtual import inside
@@ -117,6 +118,7 @@ class RigSession:
             )
         except HorusError as error:
             self.stop(str(error), NOT_READY)
+        self.config.pluginmanager.register(LossOfTwins(self), "horus_rig_twins")
         if self.is_live:
             self._get_ready(self.workshop)
 
