@@ -174,3 +174,26 @@ def test_a_device_that_a_robot_uses_is_told_by_whom(
         assert "0x68 is in use by head_imu of " in problem
         assert f"(pid {process.pid})" in problem
         process.communicate("")
+
+
+def test_an_adapter_that_was_given_back_may_take_a_while_to_appear(
+    rig: RigFile, machine: Sysfs, plugged: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugged("mpu6050")
+    looks: list[str] = []
+    find = ready.matching.find
+
+    def appears(use: str, match: Any, root: Path) -> Any:
+        looks.append(use)
+        if len(looks) < 3:
+            raise ready.matching.MatchError("no I2C adapter here")
+        return find(use, match, root)
+
+    monkeypatch.setattr(ready.matching, "find", appears)
+    back = {"i2c0": time.monotonic() + 60.0}
+    found = ready.look(rig, rig.devices, machine.root, patience=0.2, back=back)
+    found.release()
+    assert found.problems == []
+    assert len(looks) == 3
+    looks.clear()
+    assert len(look(rig, machine).problems) == 1, "nobody gave it back"

@@ -7,9 +7,10 @@ which its driver does by reading. All that is wrong is told at once, with what t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from horus.hal.faults import DeviceFault, FaultKind
 from horus.hardware.buses import BusHandle
@@ -20,8 +21,8 @@ from horus.hardware.worker import Buses
 from horus.testing.rig import matching
 from horus.testing.rig.file import RigFile
 
-#: So long (s) a device may take to answer.
-PATIENCE = 3.0
+#: So long (s) a device may take to answer; an adapter to appear whose power has just come back.
+PATIENCE, RETURN = 3.0, 10.0
 _PAUSE = 0.01
 #: Faults that do not pass by waiting.
 _FINAL = frozenset({FaultKind.REJECTED, FaultKind.DENIED, FaultKind.BUSY, FaultKind.ABSENT})
@@ -53,16 +54,20 @@ def look(
     *,
     probe: bool = True,
     patience: float = PATIENCE,
+    back: Mapping[str, float] = MappingProxyType({}),
 ) -> Readiness:
-    """Look whether a rig is ready for tests of these devices, and of its wires; lock it."""
+    """Look whether a rig is ready for tests of these devices, and of its wires; lock it.
+
+    ``back`` is until when (monotonic s) a bus may take to appear that was given back just now.
+    """
     devices = list(devices)
     found = Readiness(rig)
     wanted = [rig.robot.hardware[name].bus for name in devices]
     wanted += [end for wire in rig.wires.values() for end in wire.ends]
     names = [bus.name for name in dict.fromkeys(wanted) for bus in _above(rig, name)]
-    good = _find(found, list(dict.fromkeys(reversed(names))), root)
+    good = _find(found, list(dict.fromkeys(reversed(names))), root, back)
     for name in [name for name in good if not rig.robot.buses[name].parent]:
-        _prepare(found, found.rig.robot.buses[name], good)
+        _prepare(found, found.rig.robot.buses[name], good, back.get(name, 0.0))
     if probe:
         for name in devices:
             if all(bus.name in good for bus in _above(rig, rig.robot.hardware[name].bus)):
@@ -88,7 +93,12 @@ def _above(rig: RigFile, name: str) -> list[BusEntry]:
     return found
 
 
-def _find(found: Readiness, names: list[str], root: Path) -> list[str]:
+def _find(
+    found: Readiness,
+    names: list[str],
+    root: Path,
+    back: Mapping[str, float] = MappingProxyType({}),
+) -> list[str]:
     """Look for the buses that are to be matched; return those that are there."""
     rig = found.rig
     buses = dict(rig.robot.buses)
@@ -98,7 +108,7 @@ def _find(found: Readiness, names: list[str], root: Path) -> list[str]:
         entry = buses[name]
         if name in rig.matches:
             try:
-                candidate = matching.find(entry.use, rig.matches[name], root)
+                candidate = _match(entry.use, rig.matches[name], root, back.get(name, 0.0))
             except matching.MatchError as error:
                 found.problems.append(f"{name}: {error}")
                 continue
@@ -115,9 +125,24 @@ def _find(found: Readiness, names: list[str], root: Path) -> list[str]:
     return good
 
 
-def _prepare(found: Readiness, entry: BusEntry, good: list[str]) -> None:
-    """Ask whether a bus can be opened, and lock it for this run."""
-    problem = entry.backend.preflight(entry.name, entry.config)
+def _match(use: str, match: Mapping[str, str], root: Path, until: float) -> matching.Candidate:
+    """Return what has the marks of a bus; the last attempt is after a moment (monotonic s)."""
+    while True:
+        last = time.monotonic() >= until
+        try:
+            return matching.find(use, match, root)
+        except matching.MatchError:
+            if last:
+                raise
+        time.sleep(_PAUSE)
+
+
+def _prepare(found: Readiness, entry: BusEntry, good: list[str], until: float) -> None:
+    """Ask whether a bus can be opened, by a moment (monotonic s), and lock it for this run."""
+    while (problem := entry.backend.preflight(entry.name, entry.config)) and (
+        time.monotonic() < until  # what appears is let be opened by others a little later
+    ):
+        time.sleep(_PAUSE)
     if not problem:
         lock = Claims(f"rig {place_of(entry.use, entry.config)}", whole=True)
         try:

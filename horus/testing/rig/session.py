@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -125,7 +126,9 @@ class RigSession:
     def _get_ready(self, workshop: Workshop) -> None:
         wrong = workshop.restore(self.devices)
         root = Path(os.environ.get(SYSTEM_ROOT) or ROOT)
-        found = ready.look(self.file, self.devices, root, patience=ready.PATIENCE * self.scale)
+        back = dict.fromkeys(workshop.given_back, time.monotonic() + ready.RETURN * self.scale)
+        patience = ready.PATIENCE * self.scale
+        found = ready.look(self.file, self.devices, root, patience=patience, back=back)
         self._readiness = found
         wrong += found.problems
         if wrong:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
 from horus.bus import leftovers, session
 from horus.hal.backends import python_can
+from horus.hal.faults import DeviceFault
+from horus.hardware.claims import Claims
 from horus.runtime import hang
 from horus.runtime.process import Guardian
 from horus.testing.rig.faults import Breaker, MeansError, breaker_type
@@ -42,6 +45,11 @@ class Workshop:
         self._scale = scale
         self._before = os.environ.get(_SESSION)
         self._made: dict[tuple[str, str], Breaker] = {}
+        #: Those that no other run uses, and the locks that say so.
+        self._mine: list[Breaker] = []
+        self._locks: list[Claims] = []
+        #: The buses that may just now have got their adapters back, by `restore`.
+        self.given_back: set[str] = set()
         self.session = session.new_session()
         os.environ[_SESSION] = self.session.id
         if scale > 1:  # a machine that is slower is not one that hangs
@@ -73,20 +81,36 @@ class Workshop:
         return found
 
     def restore(self, devices: Iterable[str]) -> list[str]:
-        """Put right what a run that was killed may have left cut; return what goes wrong."""
+        """Put right what a run that was killed may have left cut; return what goes wrong.
+
+        Before that the means are locked: what another run has cut at this moment stays so.
+        """
+        for device in devices:
+            if self.breakers(device):
+                self.given_back.add(self.rig.root_of(self.rig.robot.hardware[device].bus))
         wrong = []
-        for breaker in {id(b): b for d in devices for b in self.breakers(d).values()}.values():
+        for (place, fault), breaker in self._made.items():
+            means = self.rig.means[place][fault]
+            named = " ".join(f"{name} {value}" for name, value in asdict(means.options).items())
+            lock = Claims(f"rig {means.by} {named}", whole=True)
             try:
+                lock.take(f"rig {self.rig.name}", ())
+                self._locks.append(lock)
+                self._mine.append(breaker)
                 breaker.restore()
+            except DeviceFault as held:
+                wrong.append(f"{place}: {held}")
             except MeansError as error:
                 wrong.append(str(error))
         return wrong
 
     def close(self) -> None:
         """End all and remove the session."""
-        for breaker in self._made.values():
+        for breaker in self._mine:
             with contextlib.suppress(MeansError):
                 breaker.restore()
+        for lock in self._locks:
+            lock.release()
         self.twins.stop()
         self._guardian.release()
         os.environ.pop(_SESSION, None)

@@ -1,0 +1,74 @@
+"""What a run on a bench has beside its tests: means of faults that no other run may use."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from horus.testing.rig.file import load
+from horus.testing.rig.workshop import Workshop
+
+RIG = """\
+rig: {{name: {name}, kind: real, allow: [unplug]}}
+buses: {{port: {{use: serial, device: /dev/ttyUSB0}}}}
+hardware: {{arm: {{use: feetech, bus: port, ids: [1]}}}}
+faults: {{port: {{unplug: {{by: network-relay, off: "{url}/off", on: "{url}/on"}}}}}}
+"""
+
+
+@pytest.fixture
+def relay() -> Iterator[tuple[str, list[str]]]:
+    asked: list[str] = []
+
+    class Relay(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Relay)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_what_one_run_has_cut_no_other_run_gives_back(
+    tmp_path: Path, relay: tuple[str, list[str]]
+) -> None:
+    url, asked = relay
+    for name in ("one", "two"):  # two files about one bench
+        (tmp_path / f"{name}.yaml").write_text(RIG.format(name=name, url=url))
+    rig = load(tmp_path / "one.yaml")
+    first = Workshop(rig, rig.devices)
+    try:
+        assert first.restore(rig.devices) == []
+        assert first.given_back == {"port"}
+        first.breakers("arm")["unplug"].cut()
+        assert asked == ["/on", "/off"]
+        other = load(tmp_path / "two.yaml")
+        second = Workshop(other, other.devices)
+        try:
+            (wrong,) = second.restore(other.devices)
+        finally:
+            second.close()
+        assert wrong.startswith(f"port: rig network-relay off {url}/off on {url}/on")
+        assert "is in use by rig one of " in wrong
+        assert asked == ["/on", "/off"], "it was given back in the middle of the other's fault"
+    finally:
+        first.close()
+    assert asked == ["/on", "/off", "/on"]
+    third = Workshop(rig, rig.devices)
+    try:
+        assert third.restore(rig.devices) == []
+    finally:
+        third.close()
