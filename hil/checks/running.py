@@ -16,6 +16,7 @@ from typing import Any
 from horus.bus import Subscriber
 from horus.hardware import topics
 from horus.msgs import DeviceStatus, JointCommand, MotorCommand
+from horus.runtime import child
 from horus.runtime.linux import descendants
 from horus.testing.ending import end
 from horus.testing.rig.under_test import DeviceUnderTest
@@ -47,19 +48,24 @@ class Run:
         (self._folder / "drive.py").write_text(
             _DRIVE.format(name=device.name, command=_written(device.good))
         )
-        command = [sys.executable, "-m", "horus.cli", "run", *device.run_args, str(config)]
-        self.process = self._start(command, self._outside)
         self.drives: list[subprocess.Popen[bytes]] = []
         self._topics: dict[str, Subscriber] = {}
         self._newest: dict[str, Any] = {}
-        found = self.wait(lambda: re.search(r"Session: (\S+)", self.text), "session")
-        self.session = found[1]
-        self.wait(lambda: self.state == "ready", "device that is ready")
+        what = ["module", "horus.cli", "run", *device.run_args, str(config)]
+        self.process = self._start(what, self._outside)
+        try:
+            found = self.wait(lambda: re.search(r"Session: (\S+)", self.text), "session")
+            self.session = found[1]
+            self.wait(lambda: self.state == "ready", "device that is ready")
+        except BaseException:
+            self.close()
+            raise
 
-    def _start(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    def _start(self, what: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        """Start what `horus.runtime.child` runs: should this process be killed, it ends too."""
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                command,
+                [sys.executable, child.__file__, str(os.getpid()), *what],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -111,7 +117,7 @@ class Run:
         """Command the device from a process of its own until it follows."""
         environment = {**self._outside, "HORUS_SESSION_ID": self.session}
         script = self._folder / "drive.py"
-        self.drives.append(self._start([sys.executable, str(script)], environment))
+        self.drives.append(self._start(["file", str(script)], environment))
         self.wait(self._follows, "device that follows commands")
 
     def _follows(self) -> bool:
@@ -138,9 +144,7 @@ class Run:
     def close(self) -> None:
         """End everything that was started."""
         for drive in self.drives:
-            with contextlib.suppress(ProcessLookupError):
-                drive.terminate()
-            drive.wait()
+            end(drive, PATIENCE)
         end(self.process, PATIENCE)
         for subscriber in self._topics.values():
             subscriber.close()

@@ -250,6 +250,34 @@ def test_killed_in_the_middle_of_a_motion_check_the_motor_comes_to_rest(
     truth.close()
 
 
+RUNS = """\
+import os, signal
+from horus_hil.checks.running import run_of
+
+def test_it(device):
+    with run_of(device) as run:
+        run.drive()
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_killed_while_a_check_has_a_horus_run_that_ends_as_well(
+    tmp_path: Path, wait_for: Wait
+) -> None:
+    """Else the program that commands the motor would let it turn for ever."""
+    (tmp_path / "test_it.py").write_text(RUNS)
+    (tmp_path / "rig.yaml").write_text(MOCK)
+    done = run(tmp_path, "--rig", "rig.yaml", "--rig-device", "wheel")
+    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+
+    def still_there() -> list[str]:
+        lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+        return [line.decode() for line in lines if str(tmp_path).encode() in line]
+
+    wait_for(lambda: not still_there(), PATIENCE)
+    wait_for(lambda: not left_behind(), PATIENCE)
+
+
 def test_killed_on_a_real_bus_the_motor_comes_to_rest(
     tmp_path: Path, spin: Callable[..., Spinning], wait_for: Wait, monkeypatch: pytest.MonkeyPatch
 ) -> None:
