@@ -88,6 +88,39 @@ def test_a_failure_in_quarantine_is_reported_and_does_not_count(folder: Path) ->
     assert {check["status"] for check in report(folder)["checks"]} == {"quarantined"}
 
 
+FULL = """\
+import errno
+from horus.testing.report import results
+
+def write_whole(path, text):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+results.write_whole = write_whole
+"""
+
+
+def test_a_report_that_cannot_be_written_at_the_end_is_told_and_the_rest_is_shown(
+    folder: Path,
+) -> None:
+    (folder / "conftest.py").write_text(FULL)
+    done = run(folder, "--rig", "mock.yaml", "--hil-report", "out", "-k", "reads")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+    assert "rig mine" in done.stdout
+    assert "the report in out was not written: No space left on device" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("place", ["mock.yaml", "mock.yaml/out", "/proc/no-such-place"])
+def test_where_no_report_can_be_written_is_told_before_anything_is_run(
+    folder: Path, place: str
+) -> None:
+    done = run(folder, "--rig", "mock.yaml", "--hil-report", place)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f"--hil-report {place}: cannot be written: " in done.stderr
+    assert "passed" not in done.stdout
+
+
 def test_a_run_in_which_all_was_skipped_is_not_a_pass(folder: Path) -> None:
     done = run(folder, "--rig", "mock.yaml", "--hil-report", "out", "-k", "skips")
     assert done.returncode == 5, done.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import pytest
 
@@ -13,11 +13,10 @@ from horus.errors import ConfigError, HorusError, did_you_mean
 from horus.hardware.plugged import ROOT
 from horus.testing import hil
 from horus.testing.report import collect, machine, results
-from horus.testing.rig import choice, hazards, ready, rig_fixtures
+from horus.testing.rig import choice, hazards, ready, reporting, rig_fixtures
 from horus.testing.rig.choice import LIVE, STEPPED, TWINS, Choice
 from horus.testing.rig.figures import Recorder
 from horus.testing.rig.file import RigDevice, RigFile
-from horus.testing.rig.kinds import CHECKS
 from horus.testing.rig.loss import LossOfTwins
 from horus.testing.rig.under_test import Journal
 from horus.testing.rig.workshop import Workshop
@@ -244,7 +243,10 @@ def begin(config: pytest.Config, named: str) -> None:
     made = config.stash[KEY] = RigSession(config, chosen)
     is_worker = hasattr(config, "workerinput")  # of pytest-xdist, which sends what it finds
     if not is_worker:
-        made.collector = _collector(config, made)
+        try:
+            made.collector = reporting.collector(config, made)
+        except results.ReportError as error:
+            end(str(error), USAGE)
         config.pluginmanager.register(made.collector, "horus_rig_report")
     if made.how != STEPPED and (is_worker or getattr(config.option, "numprocesses", None)):
         end("a bench has one of everything: run without -n (pytest-xdist)", USAGE)
@@ -261,32 +263,6 @@ def begin(config: pytest.Config, named: str) -> None:
     pytest.register_assert_rewrite("horus_hil.checks")
     config.pluginmanager.register(made, "horus_rig")
     config.pluginmanager.register(rig_fixtures, "horus_rig_fixtures")
-
-
-def _collector(config: pytest.Config, made: RigSession) -> collect.Collector:
-    """Return what puts the report of the run together."""
-    named = config.getoption("hil_baseline")
-    try:
-        baseline = None if named is None else results.read(Path(named))
-    except results.ReportError as error:
-        end(f"--hil-baseline: {error}", USAGE)
-    folder = config.getoption("hil_report")
-    file, mock = made.file, not made.is_live
-    return collect.Collector(
-        results.Rig(
-            file.name,
-            cast("results.Kind", file.kind),
-            str(file.path),
-            sorted(file.allow),
-            machine.facts([] if mock else file.robot.buses.values(), mock=mock),
-        ),
-        machine.devices(
-            [device.entry for device in made.devices.values()], mock=file.kind != "real"
-        ),
-        CHECKS,
-        None if folder is None else Path(folder),
-        baseline,
-    )
 
 
 def end(text: str, status: int) -> NoReturn:
