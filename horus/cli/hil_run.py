@@ -3,6 +3,7 @@
 RIG comes first. What follows it are options of pytest, such as -k, -x or -v, and these:
 
   --rig-device NAME      this device alone; may be given several times
+  --rig-wire NAME        this wire alone; likewise
   --allow HAZARD         motion, heat, memory or unplug, where the rig's file allows it too
   --hil-report DIR       write report.json and report.html into this folder
   --hil-baseline FILE    compare with the report.json of an earlier run
@@ -10,6 +11,7 @@ RIG comes first. What follows it are options of pytest, such as -k, -x or -v, an
   --hil-person           somebody is at the terminal, to pull plugs
   --hil-scale X          multiply limits of time by X
   --hil-soak S           run the long checks too, each for S seconds
+  --hil-machines N       virtual machines of a virtual rig, each with some of its buses (one a core)
 
 Exit status: 0 passed, 1 failed, 2 usage, 3 the rig is not ready, 4 a hazard is not allowed, 5
 nothing ran.

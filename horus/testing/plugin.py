@@ -6,6 +6,7 @@ named, by ``--rig`` or by the environment variable HORUS_RIG.
 
 from __future__ import annotations
 
+import argparse
 import os
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="test this device of the rig alone; may be given several times",
     )
     add(
+        "--rig-wire",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="test this wire of the rig alone; may be given several times",
+    )
+    add(
         "--allow",
         action="append",
         default=[],
@@ -53,6 +61,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add("--hil-strict", action="store_true", help="a check that is skipped fails")
     add("--hil-person", action="store_true", help="somebody is at the terminal, to pull plugs")
+    add(
+        "--hil-machines",
+        type=int,
+        metavar="N",
+        help="virtual machines of a virtual rig (default: one for each core, at most one a bus)",
+    )
+    add("--hil-part", action="store_true", help=argparse.SUPPRESS)  # of a run in several machines
     add("--hil-soak", type=float, metavar="S", help="run the long checks, each for S seconds")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from horus.testing.report import diff, html, machine, results, text, words
+from horus.testing.report import diff, html, machine, merge, results, text, words
 from horus.testing.report.markup import clean
 from horus.testing.report.results import (
     NOT_APPLICABLE,
@@ -32,14 +32,6 @@ from horus.testing.report.results import (
 _WHOM = ("rig_device", "device", "wire")
 #: What a failed assertion begins with, which says nothing to people.
 _PREFIXES = ("Failed: ", "AssertionError: ")
-_VERDICTS: Mapping[int, tuple[Verdict, str]] = {
-    0: ("passed", ""),
-    1: ("failed", ""),
-    130: ("failed", "the run was interrupted: what is not here was not run"),
-    3: ("not ready", ""),
-    4: ("hazard refused", ""),
-    5: ("nothing ran", ""),
-}
 
 
 class Collector:
@@ -52,6 +44,8 @@ class Collector:
         titles: Mapping[str, str],
         folder: Path | None,
         baseline: Report | None = None,
+        *,
+        part: bool = False,
     ) -> None:
         now = datetime.now(timezone.utc).astimezone().isoformat(timespec="seconds")
         self.report = Report(rig, now, 0.0, machine.versions(), "nothing ran")
@@ -59,6 +53,8 @@ class Collector:
         self._titles = titles
         self._folder = folder
         self._baseline = baseline
+        #: Whether this run is a part of one, whose report will be put together elsewhere.
+        self._part = part
         self._began = time.monotonic()
         #: Why the run ended before its time, if it did.
         self.reason = ""
@@ -107,7 +103,7 @@ class Collector:
         if session.config.option.collectonly:
             return
         status = int(session.exitstatus)
-        verdict, reason = _VERDICTS.get(status, ("failed", f"pytest ended with status {status}"))
+        verdict, reason = merge.verdict(status)
         self.end(verdict, self.reason or reason)
 
     def end(self, verdict: Verdict, reason: str = "") -> None:
@@ -116,11 +112,12 @@ class Collector:
         self.report.seconds = time.monotonic() - self._began
         if self._folder is not None:
             results.write(self.report, self._folder)
+        if self._folder is not None and not self._part:
             self._page = html.write(self.report, self._folder, self._baseline)
 
     def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
         """Show the tables, and what is different from the baseline."""
-        if config.option.collectonly:
+        if config.option.collectonly or self._part:
             return
         comparison = None
         if self._baseline is not None:

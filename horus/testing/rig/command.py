@@ -9,6 +9,7 @@ from pathlib import Path
 
 from horus.errors import HorusError
 from horus.testing.rig import choice
+from horus.testing.rig.file import RigFile
 from horus.testing.virtual import inside
 
 
@@ -23,20 +24,24 @@ def checks_folder() -> Path:
     return Path(str(files("horus_hil"))) / "checks"
 
 
-def _is_virtual(named: str) -> bool:
+def _virtual(named: str) -> RigFile | None:
+    """Return the rig if it is a virtual machine's."""
     try:
         chosen = choice.find(named)
     except HorusError:  # which the run itself tells
-        return False
-    return chosen.how == choice.LIVE and chosen.rig.kind == "virtual"
+        return None
+    return chosen.rig if chosen.how == choice.LIVE and chosen.rig.kind == "virtual" else None
 
 
 def run(rig: str, arguments: Sequence[str] = ()) -> int:
     """Run the checks on a rig; ``arguments`` are pytest's. Return the exit status of the run."""
     if find_spec("pytest") is None:
         raise NoPytestError('the checks run on pytest: `pip install "horus[hil]"`')
-    if _is_virtual(rig) and not inside.is_inside():
-        return inside.run(rig, arguments)
+    virtual = None if inside.is_inside() else _virtual(rig)
+    if virtual is not None:
+        from horus.testing.rig import several
+
+        return several.run(virtual, rig, arguments)
     import pytest
 
     class Begun:

@@ -23,8 +23,8 @@ UNWRITTEN = 2
 class RigCollector(collect.Collector):
     """Puts the report together; what was found is shown even where it cannot be written."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, *arguments: Any, part: bool = False) -> None:
+        super().__init__(*arguments, part=part)
         #: Why the report was not written; "" when it was.
         self.unwritten = ""
 
@@ -33,7 +33,7 @@ class RigCollector(collect.Collector):
         try:
             super().end(verdict, reason)
         except OSError as error:
-            self.unwritten = f"the report in {self._folder} was not written: {_told(error)}"
+            self.unwritten = unwritten(self._folder, error)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
@@ -56,14 +56,10 @@ def collector(config: pytest.Config, rig: RigSession) -> RigCollector:
         ReportError: the baseline cannot be read, or the report cannot be written.
 
     """
-    named = config.getoption("hil_baseline")
-    try:
-        baseline = None if named is None else results.read(Path(named))
-    except results.ReportError as error:
-        raise results.ReportError(f"--hil-baseline: {error}") from None
+    baseline = earlier(config.getoption("hil_baseline"))
     folder = config.getoption("hil_report")
-    if folder is not None and not config.option.collectonly:
-        _try(Path(folder))
+    if not config.option.collectonly:
+        look_at(folder)
     file, mock = rig.file, not rig.is_live
     return RigCollector(
         results.Rig(
@@ -77,11 +73,23 @@ def collector(config: pytest.Config, rig: RigSession) -> RigCollector:
         CHECKS,
         None if folder is None else Path(folder),
         baseline,
+        part=config.getoption("hil_part"),
     )
 
 
-def _try(folder: Path) -> None:
-    """See whether something can be written into a folder."""
+def earlier(baseline: str | Path | None) -> results.Report | None:
+    """Return the report of ``--hil-baseline``; a `ReportError` if it cannot be read."""
+    try:
+        return None if baseline is None else results.read(Path(baseline))
+    except results.ReportError as error:
+        raise results.ReportError(f"--hil-baseline: {error}") from None
+
+
+def look_at(folder: str | Path | None) -> None:
+    """See whether ``--hil-report`` can be written into its folder; else a `ReportError`."""
+    if folder is None:
+        return
+    folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -91,6 +99,11 @@ def _try(folder: Path) -> None:
         raise results.ReportError(
             f"--hil-report {folder}: cannot be written: {_told(error)}"
         ) from None
+
+
+def unwritten(folder: Path | None, error: OSError) -> str:
+    """Return that a report was not written, and why."""
+    return f"the report in {folder} was not written: {_told(error)}"
 
 
 def _told(error: OSError) -> str:

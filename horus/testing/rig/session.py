@@ -9,14 +9,15 @@ from typing import Any, NoReturn
 
 import pytest
 
-from horus.errors import ConfigError, HorusError, did_you_mean
+from horus.errors import ConfigError, HorusError
 from horus.hardware.plugged import ROOT
 from horus.testing import hil
 from horus.testing.report import collect, machine, results
 from horus.testing.rig import choice, hazards, ready, reporting, rig_fixtures
 from horus.testing.rig.choice import LIVE, STEPPED, TWINS, Choice
+from horus.testing.rig.division import chosen_devices, chosen_wires
 from horus.testing.rig.figures import Recorder
-from horus.testing.rig.file import RigDevice, RigFile
+from horus.testing.rig.file import RigDevice, RigFile, Wire
 from horus.testing.rig.loss import LossOfTwins
 from horus.testing.rig.under_test import Journal
 from horus.testing.rig.workshop import Workshop
@@ -50,20 +51,16 @@ class RigSession:
         self.soak: float | None = config.getoption("hil_soak")
         self.person = bool(config.getoption("hil_person"))
         self.scale: float = config.getoption("hil_scale") or SCALES.get(chosen.rig.kind, 1.0)
-        self.devices = self._chosen(config.getoption("rig_device"))
+        named: list[str] = config.getoption("rig_device")
+        try:
+            self.devices = chosen_devices(chosen.rig, named)
+            self.wires = chosen_wires(chosen.rig, config.getoption("rig_wire"), named)
+        except ConfigError as error:
+            end(str(error), USAGE)
         self.allow: frozenset[str] = frozenset()
         self._strict = bool(config.getoption("hil_strict"))
         self._readiness: ready.Readiness | None = None
         self._told = 0  # so many faults of the journal are in the report
-
-    def _chosen(self, names: list[str]) -> dict[str, RigDevice]:
-        """Return the devices to be tested; a name that is not in the rig ends the run."""
-        devices = self.file.devices
-        for name in names:
-            if name not in devices:
-                near = did_you_mean(name, devices) or f"; it has {', '.join(devices)}"
-                end(f"--rig-device {name}: {self.file.path} has no such device{near}", USAGE)
-        return {name: device for name, device in devices.items() if not names or name in names}
 
     @property
     def is_live(self) -> bool:
@@ -102,6 +99,15 @@ class RigSession:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Put what only reads first, then what is unplugged, then what moves or heats."""
         items.sort(key=_danger)
+        left_out = [item for item in items if self._is_left_out(item)]
+        if left_out:
+            self.config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
+
+    def _is_left_out(self, item: pytest.Item) -> bool:
+        """Return whether a test is about a wire of the rig that was not chosen."""
+        about = getattr(getattr(item, "callspec", None), "params", {}).get("wire")
+        return isinstance(about, Wire) and about.name not in self.wires
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Look whether the rig is ready, when there are tests that need it."""

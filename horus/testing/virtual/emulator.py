@@ -137,6 +137,12 @@ class Emulator:
         """Return whether it has ended by itself."""
         return self._process is not None and self._process.poll() is not None
 
+    def kill(self) -> None:
+        """End the process, if there is one; `ended` says so then."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def close(self) -> None:
         """End it; nothing of it is left."""
         process, self._process = self._process, None

@@ -1,4 +1,4 @@
-"""A run of the checks on the virtual rig: the same command, in the virtual machine."""
+"""A run of the checks on the virtual rig: the same command, in a virtual machine."""
 
 from __future__ import annotations
 
@@ -28,9 +28,13 @@ def run(rig: str, arguments: Sequence[str]) -> int:
     folders = written(arguments)
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "horus.cli", "hil", "run", rig, *arguments]
     with Machine(Cache(), folders) as machine:
-        return machine.run(command)
+        return machine.run(command(rig, arguments))
+
+
+def command(rig: str, arguments: Sequence[str]) -> list[str]:
+    """Return the words of `horus hil run RIG` as the machine runs them."""
+    return [sys.executable, "-m", "horus.cli", "hil", "run", rig, *arguments]
 
 
 def written(arguments: Sequence[str]) -> list[Path]:

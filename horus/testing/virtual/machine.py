@@ -152,6 +152,10 @@ class Machine:
         assert self._qmp is not None
         self._qmp.plug(hardware.properties(_pluggable(name)))
 
+    def kill(self) -> None:
+        """End the machine from another thread; the one that uses it gets a `VirtualError`."""
+        self._emulator.kill()
+
     def close(self) -> None:
         """End the machine; nothing of it is left."""
         self._emulator.close()

@@ -1,0 +1,173 @@
+"""A run of the checks on the virtual rig in several machines at once, as one run.
+
+An emulated machine has one processor, so each core of this computer gets a machine with some of the
+rig's buses. Each runs the checks of its own devices; their reports are put together here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from horus.errors import ConfigError
+from horus.testing.report import diff, html, merge, results, text
+from horus.testing.rig.division import Part, chosen_devices, chosen_wires, divide
+from horus.testing.rig.file import RigFile
+from horus.testing.virtual import bytecode, inside
+from horus.testing.virtual.errors import VirtualError
+from horus.testing.virtual.fetch import Cache
+from horus.testing.virtual.machine import Machine
+
+#: Options of pytest for which there is one machine: they stop at a failure, or only list.
+_ALONE = {"-x", "--exitfirst", "--maxfail", "--collect-only", "--co", "--collectonly", "-h"}
+_ALONE |= {"--help", "--version", "-V", "--markers", "--fixtures", "--stepwise", "--sw"}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--rig-device", action="append", default=[])
+    parser.add_argument("--rig-wire", action="append", default=[])
+    parser.add_argument("--hil-machines", type=int)
+    parser.add_argument("--hil-report", type=Path)
+    parser.add_argument("--hil-baseline", type=Path)
+    parser.add_argument("--junitxml", "--junit-xml", type=Path)
+    return parser
+
+
+def run(rig: RigFile, named: str, arguments: Sequence[str]) -> int:
+    """Run `horus hil run NAMED` in as many machines as there are cores; return its exit status.
+
+    What the arguments say is to be written is found here afterwards.
+    """
+    try:
+        options, rest = _parser().parse_known_args(arguments)
+    except argparse.ArgumentError:  # pytest itself says it better
+        return inside.run(named, arguments)
+    try:
+        devices = chosen_devices(rig, options.rig_device)
+        wires = chosen_wires(rig, options.rig_wire, options.rig_device)
+        baseline = None if options.hil_baseline is None else results.read(options.hil_baseline)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except results.ReportError as error:
+        print(f"--hil-baseline: {error}", file=sys.stderr)
+        return 2
+    count = options.hil_machines or len(os.sched_getaffinity(0))
+    parts = divide(rig, list(devices), list(wires), count)
+    if len(parts) == 1 or any(word.partition("=")[0] in _ALONE for word in rest):
+        return inside.run(named, arguments)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="horus-hil-") as place:
+        folders = [Path(place) / str(number) for number, _ in enumerate(parts, 1)]
+        statuses = _run_all(named, rest, parts, folders)
+        status = merge.status(statuses)
+        if options.junitxml is not None:
+            merge.junit({f.name: f / "junit.xml" for f in folders}, options.junitxml)
+        reports = [results.read(f) for f in folders if (f / results.FILE_NAME).exists()]
+    if not reports:
+        return status
+    report = merge.merged(reports, list(rig.devices), status, time.monotonic() - began)
+    comparison = None if baseline is None else diff.compare(baseline, report)
+    print(f"\n{text.text(report, comparison)}", end="")
+    if options.hil_report is not None:
+        results.write(report, options.hil_report)
+        print(f"page: {html.write(report, options.hil_report, baseline)}")
+    return status
+
+
+def _run_all(
+    named: str, rest: Sequence[str], parts: Sequence[Part], folders: Sequence[Path]
+) -> list[int]:
+    """Run each part in a machine of its own; return their exit statuses."""
+    cache = Cache()
+    lacks = cache.lacks()
+    if lacks:
+        raise VirtualError(lacks)
+    bytecode.prepare(cache.folder / "bytecode")  # once, before they all look at it
+    print(f"{len(parts)} machines at once:")
+    workers = []
+    for part, folder in zip(parts, folders, strict=True):
+        print(f"  [{folder.name}] {', '.join(part.names)}")
+        folder.mkdir()
+        words = [*rest, "--hil-part", "--hil-report", str(folder)]
+        words += [f"--junitxml={folder / 'junit.xml'}"]
+        words += [word for name in part.devices for word in ("--rig-device", name)]
+        words += [word for name in part.wires for word in ("--rig-wire", name)]
+        workers.append(_Worker(Machine(cache, [folder]), f"[{folder.name}] ", named, words))
+    sys.stdout.flush()
+    try:
+        for worker in workers:
+            worker.start()
+        while any(worker.is_alive() for worker in workers):
+            for worker in workers:
+                worker.join(0.1)
+            if any(worker.error for worker in workers):
+                break
+    finally:
+        for worker in workers:
+            worker.end()
+    for worker in workers:
+        if worker.error is not None:
+            raise worker.error
+    return [worker.status for worker in workers]
+
+
+class _Lines:
+    """Output of one machine among others: whole lines, each with a prefix."""
+
+    def __init__(self, fd: int, prefix: bytes) -> None:
+        self._fd = fd
+        self._prefix = prefix
+        self._begun = b""
+
+    def take(self, data: bytes) -> None:
+        """Print the lines that are whole now."""
+        *lines, self._begun = (self._begun + data).split(b"\n")
+        text = b"".join(self._prefix + line + b"\n" for line in lines)
+        while text:
+            text = text[os.write(self._fd, text) :]
+
+    def end(self) -> None:
+        """Print what is left."""
+        if self._begun:
+            self.take(b"\n")
+
+
+class _Worker(threading.Thread):
+    """Starts a machine, has one part run in it, and ends it."""
+
+    def __init__(self, machine: Machine, prefix: str, named: str, words: Sequence[str]) -> None:
+        super().__init__(name=f"machine {prefix}".strip())
+        self.status = 1
+        self.error: BaseException | None = None
+        self._machine = machine
+        self._prefix = prefix.encode()
+        self._command = inside.command(named, words)
+        self._told_to_end = False
+
+    def run(self) -> None:
+        """Do it; what goes wrong is kept in ``error``."""
+        out, err = _Lines(1, self._prefix), _Lines(2, self._prefix)
+        try:
+            with self._machine as machine:
+                self.status = machine.run(self._command, out=out.take, err=err.take)
+        except BaseException as error:
+            if not self._told_to_end:
+                self.error = error
+        finally:
+            out.end()
+            err.end()
+
+    def end(self) -> None:
+        """End the machine if it still runs, and wait until nothing of it is left."""
+        if self.ident is not None:
+            self._told_to_end = True
+            self._machine.kill()
+            self.join()
