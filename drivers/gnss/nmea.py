@@ -79,10 +79,10 @@ class Nmea(Driver[NmeaConfig, NmeaSentences]):
     def read(self) -> NavSatFix | None:
         """Return the newest position: once all sentences of its epoch are there."""
         fix = None
-        for frame in self.map.frames():
+        for frame, stamp in zip(self.map.frames(), self.map.link.frame_stamps, strict=True):
             kind = frame[3:6].decode("ascii", "replace")
             if kind in USED and frame[1:2] != b"P":
-                fix = self._take(kind, frame[1:6], self._parse(frame)) or fix
+                fix = self._take(kind, frame[1:6], self._parse(frame), stamp) or fix
         self._quiet = self._quiet + 1 if self.link.bytes == self._heard else 0
         self._heard = self.link.bytes
         if self._quiet == QUIET and self._epoch is not None and not self._epoch.sent:
@@ -103,7 +103,7 @@ class Nmea(Driver[NmeaConfig, NmeaSentences]):
             self.link.errors += 1
             return None
 
-    def _take(self, kind: str, address: bytes, parsed: Any) -> NavSatFix | None:
+    def _take(self, kind: str, address: bytes, parsed: Any, stamp: int) -> NavSatFix | None:
         """Add a sentence to its epoch; return what is complete by it."""
         if parsed is None:
             return None
@@ -114,7 +114,7 @@ class Nmea(Driver[NmeaConfig, NmeaSentences]):
             # A receiver that says the same time again has nothing new.
             old = epoch is not None and parsed.time == epoch.time and parsed.time != ""
             whole = epoch is not None or self._quiet >= QUIET
-            epoch = Epoch(parsed.time, self.link.stamp_ns, sent=old or not whole, whole=whole)
+            epoch = Epoch(parsed.time, stamp, sent=old or not whole, whole=whole)
             self._epoch = epoch
             if self._early is not None:
                 epoch.parts["GSA"] = self._early

@@ -60,6 +60,9 @@ class SerialLink(Link):
         super().__init__(device, bus.name, station, clock)
         self.bus = bus
         self._stream: Deframer | None = None
+        #: When each of the frames that `frames` returned last was there, at the latest.
+        self.frame_stamps: list[int] = []
+        self._looked_ns = self.clock()
 
     def time_for(self, count: int) -> float:
         """Return how long (s) a number of bytes takes on its way: ten bits each."""
@@ -77,13 +80,24 @@ class SerialLink(Link):
     def frames(self, framing: Framing) -> list[bytes]:
         """Return the frames that have come by themselves since the last call; never wait.
 
-        `stamp_ns` becomes the time at which the newest one was there.
+        `stamp_ns` becomes the time at which the newest one was there. Frames that waited together
+        did not come together: `frame_stamps` has for each by when it was there, since what is
+        behind it took its time on the wire. None is before the last look.
         """
         if self._stream is None or self._stream.framing is not framing:
             self._stream = Deframer(framing)
         frames = self._feed(self._stream, self._read(0.0))
+        now, looked = self.clock(), self._looked_ns
+        self._looked_ns = now
+        self.frame_stamps.clear()
         if frames:
-            self.stamp_ns = self.clock()
+            self.stamp_ns = now
+            byte_ns = 10e9 / self.bus.baudrate
+            behind = len(self._stream.pending)
+            for frame in reversed(frames):
+                self.frame_stamps.append(max(looked, now - round(behind * byte_ns)))
+                behind += len(frame)
+            self.frame_stamps.reverse()
         return frames
 
     def ask(

@@ -57,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--hil-scale",
         type=float,
         metavar="X",
-        help="multiply limits of time by X (default: 1; 20 on a virtual rig)",
+        help="multiply limits of time by X (default: 1; 4 on a virtual rig)",
     )
     add("--hil-strict", action="store_true", help="a check that is skipped fails")
     add("--hil-person", action="store_true", help="somebody is at the terminal, to pull plugs")

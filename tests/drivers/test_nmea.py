@@ -111,6 +111,20 @@ def test_once_it_knows_which_sentences_come_it_waits_for_no_more(bench: Bench) -
     assert bench.link.stamp_ns == began  # its first sentence
 
 
+def test_epochs_that_waited_together_have_each_a_stamp_of_its_own(bench: Bench) -> None:
+    bench.used_to("RMC", "GGA")
+    stalled = bench.clock.monotonic_ns()
+    bench.clock.advance(1.2)  # nobody looked meanwhile
+    assert bench.hear(RMC + GGA + LATER) is not None
+    first = bench.link.stamp_ns
+    fix = bench.hear(GGA.replace(b"123519", b"123520").replace(b"*47", b"*4D"))
+    assert fix is not None
+    second, now = bench.link.stamp_ns, bench.clock.monotonic_ns()
+    behind = len(GGA + LATER) * 10 / bench.wire.baudrate
+    assert second - first == pytest.approx(behind * 1e9, abs=1)
+    assert stalled < first < second == now - 10_000_000
+
+
 def test_sentences_in_pieces_of_one_byte(bench: Bench) -> None:
     stream = BEFORE + RMC + GGA + LATER
     assert [fix.altitude for fix in bench.all(stream, 1)] == [pytest.approx(592.3)]
