@@ -223,6 +223,7 @@ def test_it_is_compared_with_an_earlier_run(run: Callable[..., tuple[int, str]])
     [
         (["--rig-device", "imy", "--rig-device", "legs"], "no such device (did you mean 'imu'?)"),
         (["--rig-wire", "pear"], "no such wire (did you mean 'pair'?)"),
+        (["--hil-report", "/proc/none"], "--hil-report /proc/none: cannot be written: "),
         (["--hil-baseline", "nowhere"], "--hil-baseline: nowhere: there is no such report"),
     ],
 )
@@ -233,6 +234,16 @@ def test_wrong_words_are_told_before_a_machine_starts(
     assert status == 2
     assert text in said
     assert "machines" not in said
+
+
+def test_a_file_that_cannot_be_written_costs_nothing_but_itself(
+    run: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    status, said = run("--junitxml", "file/junit.xml", "--hil-report", "out")
+    assert status == 2
+    assert "the report in file/junit.xml was not written: " in said
+    assert results.read(tmp_path / "out").verdict == "passed"
 
 
 def test_what_is_chosen_alone_is_divided(run: Callable[..., tuple[int, str]]) -> None:

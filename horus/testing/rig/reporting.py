@@ -101,9 +101,9 @@ def look_at(folder: str | Path | None) -> None:
         ) from None
 
 
-def unwritten(folder: Path | None, error: OSError) -> str:
+def unwritten(place: Path | None, error: OSError) -> str:
     """Return that a report was not written, and why."""
-    return f"the report in {folder} was not written: {_told(error)}"
+    return f"the report in {place} was not written: {_told(error)}"
 
 
 def _told(error: OSError) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from horus.errors import ConfigError
 from horus.testing.report import diff, html, merge, results, text
+from horus.testing.rig import reporting
 from horus.testing.rig.division import Part, chosen_devices, chosen_wires, divide
 from horus.testing.rig.file import RigFile
 from horus.testing.virtual import bytecode, inside
@@ -52,24 +53,26 @@ def run(rig: RigFile, named: str, arguments: Sequence[str]) -> int:
     try:
         devices = chosen_devices(rig, options.rig_device)
         wires = chosen_wires(rig, options.rig_wire, options.rig_device)
-        baseline = None if options.hil_baseline is None else results.read(options.hil_baseline)
-    except ConfigError as error:
+        baseline = reporting.earlier(options.hil_baseline)
+        reporting.look_at(options.hil_report)
+    except (ConfigError, results.ReportError) as error:
         print(error, file=sys.stderr)
-        return 2
-    except results.ReportError as error:
-        print(f"--hil-baseline: {error}", file=sys.stderr)
         return 2
     count = options.hil_machines or len(os.sched_getaffinity(0))
     parts = divide(rig, list(devices), list(wires), count)
     if len(parts) == 1 or any(word.partition("=")[0] in _ALONE for word in rest):
         return inside.run(named, arguments)
-    began = time.monotonic()
+    began, unwritten = time.monotonic(), 0
     with tempfile.TemporaryDirectory(prefix="horus-hil-") as place:
         folders = [Path(place) / str(number) for number, _ in enumerate(parts, 1)]
         statuses = _run_all(named, rest, parts, folders)
         status = merge.status(statuses)
         if options.junitxml is not None:
-            merge.junit({f.name: f / "junit.xml" for f in folders}, options.junitxml)
+            try:
+                merge.junit({f.name: f / "junit.xml" for f in folders}, options.junitxml)
+            except OSError as error:
+                print(reporting.unwritten(options.junitxml, error), file=sys.stderr)
+                unwritten = reporting.UNWRITTEN
         reports = [results.read(f) for f in folders if (f / results.FILE_NAME).exists()]
     if not reports:
         return status
@@ -77,9 +80,13 @@ def run(rig: RigFile, named: str, arguments: Sequence[str]) -> int:
     comparison = None if baseline is None else diff.compare(baseline, report)
     print(f"\n{text.text(report, comparison)}", end="")
     if options.hil_report is not None:
-        results.write(report, options.hil_report)
-        print(f"page: {html.write(report, options.hil_report, baseline)}")
-    return status
+        try:
+            results.write(report, options.hil_report)
+            print(f"page: {html.write(report, options.hil_report, baseline)}")
+        except OSError as error:
+            print(reporting.unwritten(options.hil_report, error), file=sys.stderr)
+            unwritten = reporting.UNWRITTEN
+    return status or unwritten
 
 
 def _run_all(
