@@ -123,6 +123,7 @@ def change(edit: Callable[[dict[str, Any]], object], folder: Path) -> Path:
         (lambda c: c["rig"].update(allow="motion"), 'rig.allow is "motion", not a list'),
         (lambda c: c["versions"].update(packages=[]), "versions.packages is [], not an object"),
         (lambda c: c["devices"][0].update(mock=0), "devices[0].mock is 0, not true or false"),
+        (lambda c: c.update(seconds=10**400), "seconds is 1000"),
         (lambda c: c.update(format=2), "has format 2, and this version of HORUS reads 1"),
         (lambda c: c.pop("format"), "not a report of a rig"),
     ],
@@ -160,6 +161,7 @@ def test_fields_of_a_later_version_are_skipped(tmp_path: Path) -> None:
         (b"\xff\xfe\x00", "is not text"),
         (b"[" * 100_000, "nested too deeply"),
         (b"[]", "not a report of a rig"),
+        pytest.param(b'{"format": ' + b"1" * 9999 + b"}", "", id="a number of 9999 digits"),
     ],
 )
 def test_a_damaged_file_is_told_in_words(tmp_path: Path, content: bytes, words: str) -> None:

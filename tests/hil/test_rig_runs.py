@@ -311,6 +311,62 @@ def test_killed_while_a_check_has_a_horus_run_that_ends_as_well(
     wait_for(lambda: not left_behind(), PATIENCE)
 
 
+ENDS = """\
+import os, signal, sys
+
+def test_it(device):
+    device.until(lambda: device.node.samples)
+    os.kill(os.getpid(), getattr(signal, os.environ["ENDED_BY"]))
+    device.run(60.0)
+
+def test_it_is_not_followed(device): pass
+"""
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.parametrize("how", ["mock", "twins"])
+def test_a_signal_ends_a_run_in_order_with_its_report(
+    how: str, name: str, status: int, tmp_path: Path
+) -> None:
+    (tmp_path / "test_it.py").write_text(ENDS)
+    (tmp_path / "rig.yaml").write_text(MOCK)
+    arguments = ["--rig", f"{how}:rig.yaml", "--rig-device", "wheel", "--hil-report", "out"]
+    done = run(tmp_path, *arguments, ENDED_BY=name)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert report(tmp_path)["verdict"] == "failed"
+    assert report(tmp_path)["reason"] == f"ended by {name}: what is not here was not run"
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "INTERNALERROR" not in done.stdout + done.stderr
+    assert not left_behind()
+
+
+TWICE = """\
+import pytest
+from horus.testing.rig.keeper import Keeper
+
+def interrupted(self):
+    raise KeyboardInterrupt
+
+def test_it(device):
+    device.until(lambda: device.node.samples)
+    device.run(1.0, device.order(5.0))
+    device._keeper.stop()  # nobody ticks it: it is not stopped for want of commands
+    Keeper.stop = interrupted  # the second comes while the first is making the motor safe
+    raise KeyboardInterrupt
+"""
+
+
+def test_interrupted_twice_a_motor_is_made_safe_by_its_last_words(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(TWICE)
+    (tmp_path / "rig.yaml").write_text(MOCK)
+    arguments = ["--rig", "twins:rig.yaml", "--rig-device", "wheel", "--hil-report", "out"]
+    done = run(tmp_path, *arguments)
+    assert done.returncode == 130, done.stdout + done.stderr
+    assert report(tmp_path)["reason"].startswith("the run was interrupted")
+    assert "wheel: made safe by the supervisor (told to stop on can0" in done.stderr, done.stderr
+    assert not left_behind()
+
+
 def test_killed_on_a_real_bus_the_motor_comes_to_rest(
     tmp_path: Path, spin: Callable[..., Spinning], wait_for: Wait, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -205,6 +205,8 @@ def read(path: Path) -> Report:
         raise ReportError(
             f"{path}:{error.lineno}: is damaged, or no {FILE_NAME}: {error.msg}"
         ) from None
+    except ValueError as error:  # such as a number of thousands of digits
+        raise ReportError(f"{path}: is damaged, or no {FILE_NAME}: {error}") from None
     if not isinstance(content, dict) or "format" not in content:
         raise ReportError(f"{path}: is JSON, but not a report of a rig: it has no format")
     if content["format"] != FORMAT:
@@ -262,7 +264,7 @@ def _value(hint: Any, content: Any, place: str, faults: list[str]) -> Any:
     )
     try:
         found = convert(content)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         faults.append(f"{place} is {_shown(content)}, not {what}")
         return None
     if origin is list:

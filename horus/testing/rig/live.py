@@ -131,10 +131,10 @@ class LiveDevice(DeviceUnderTest):
 
     def close(self) -> None:
         """Stop the node, which makes the device safe, and leave the bus."""
-        keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            keeper.stop()
         try:
+            keeper, self._keeper = self._keeper, None
+            if keeper is not None:
+                keeper.stop()
             several = self._nodes if len(self._nodes) > 1 else []
             for node in several:  # all, before anything waits until one is at rest
                 with contextlib.suppress(Exception):  # its stop tells it

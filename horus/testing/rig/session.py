@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +20,7 @@ from horus.testing.rig.division import chosen_devices, chosen_wires
 from horus.testing.rig.figures import Recorder
 from horus.testing.rig.file import RigDevice, RigFile, Wire
 from horus.testing.rig.loss import LossOfTwins
+from horus.testing.rig.stopping import OrderlyEnd
 from horus.testing.rig.under_test import Journal
 from horus.testing.rig.workshop import Workshop
 from horus.testing.virtual import inside
@@ -61,6 +63,7 @@ class RigSession:
         self._strict = bool(config.getoption("hil_strict"))
         self._readiness: ready.Readiness | None = None
         self._told = 0  # so many faults of the journal are in the report
+        self._end = OrderlyEnd(self.stop)
 
     @property
     def is_live(self) -> bool:
@@ -81,6 +84,11 @@ class RigSession:
         if self.is_live and self.allow:
             how = f"{self.file.kind}; allowed: {', '.join(sorted(self.allow))}"
         return [f"rig: {self.file.name} ({self.file.path}): {how}"]
+
+    def pytest_sessionstart(self) -> None:
+        """Let signals end it in order; processes of pytest-xdist are ended by their own means."""
+        if self.collector is not None:
+            self._end.install()
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Make a test of each device, or of each wire of the kind that is needed."""
@@ -198,15 +206,21 @@ class RigSession:
             self.collector.reason = text
         end(text, status)
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
         """Give the rig back, and decide how the run ended."""
         try:
-            if self.workshop is not None:
-                self.workshop.close()
+            yield
+        except KeyboardInterrupt:  # a second one, while what the first had ended was torn down
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
         finally:
-            if self._readiness is not None:
-                self._readiness.release()
+            try:
+                if self.workshop is not None:
+                    self.workshop.close()
+            finally:
+                self._end.remove()
+                if self._readiness is not None:
+                    self._readiness.release()
         if self.collector is not None and not self.config.option.collectonly:
             session.exitstatus = self._status(int(session.exitstatus), self.collector)
 

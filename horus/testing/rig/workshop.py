@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from horus.bus import leftovers, session
 from horus.hal.backends import python_can
 from horus.hal.faults import DeviceFault
+from horus.hardware import alive
 from horus.hardware.claims import Claims
-from horus.runtime import hang
+from horus.runtime import hang, lastwords
 from horus.runtime.process import Guardian
 from horus.testing.rig.faults import Breaker, MeansError, breaker_type
 from horus.testing.rig.file import RigFile
@@ -106,6 +108,11 @@ class Workshop:
 
     def close(self) -> None:
         """End all and remove the session."""
+        why = "its check was interrupted while it was stopped"
+        for line in lastwords.speak(self.session.path, os.getpid(), why):
+            print(line, file=sys.stderr)
+        for sign in (self.session.path / alive.FOLDER).glob(f"{os.getpid()}-*"):
+            sign.unlink(missing_ok=True)  # else the guardian would take us for one that hangs
         for breaker in self._mine:
             with contextlib.suppress(MeansError):
                 breaker.restore()
