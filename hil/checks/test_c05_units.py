@@ -12,8 +12,9 @@ from horus_hil.checks.measuring import samples, settled, shown, steps
 from horus_hil.checks.quantities import quantities
 
 from horus.hardware.node import DeviceState
-from horus.msgs import Imu, MotorCommand
+from horus.msgs import MotorCommand
 from horus.testing import hil
+from horus.testing.rig.facts import measured
 from horus.testing.rig.figures import Recorder
 from horus.testing.rig.under_test import DeviceUnderTest
 
@@ -86,16 +87,14 @@ def test_on_a_bench_it_measures_what_the_file_knows(
     device: DeviceUnderTest, figure: Recorder
 ) -> None:
     """``facts:`` of the rig's file: ``still`` and ``up`` of a body, or a field and its value."""
-    facts = dict(device.facts)
-    facts.pop("identity", None)
+    facts = measured(device.facts)
     if not facts and device.truth() is not None:
         hil.not_applicable("its twin knows the truth, with which another test compares it")
     if not facts:
-        pytest.skip("the rig's file has no facts: about it, such as {still: true, up: z}")
+        pytest.skip("the rig's file has no facts: that it measures, such as {still: true, up: z}")
     found(device)
     seen = [one.message for one in samples(device, 20)]
-    last = seen[-1]
-    if facts.pop("still", False) and isinstance(last, Imu):
+    if facts.pop("still", False):
         force = average(seen, ("accel_x", "accel_y", "accel_z"))
         turn = average(seen, ("gyro_x", "gyro_y", "gyro_z"))
         figure("acceleration_m_s2", math.hypot(*force), "m/s²", 0.95 * GRAVITY, 1.05 * GRAVITY)
@@ -105,10 +104,9 @@ def test_on_a_bench_it_measures_what_the_file_knows(
             along = force["xyz".index(up[-1])] * (-1 if up.startswith("-") else 1)
             figure("acceleration_up_m_s2", along, "m/s²", low=0.9 * GRAVITY)
     for name, wanted in facts.items():
-        if isinstance(wanted, (int, float)) and not isinstance(wanted, bool):
-            (value,) = average(seen, (name,))
-            slack = 0.05 * abs(wanted) + 1e-9
-            figure(name, value, "", wanted - slack, wanted + slack)
+        (value,) = average(seen, (name,))
+        slack = 0.05 * abs(wanted) + 1e-9
+        figure(name, value, "", wanted - slack, wanted + slack)
 
 
 def average(seen: Sequence[Any], names: Sequence[str]) -> list[float]:

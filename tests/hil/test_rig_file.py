@@ -136,3 +136,40 @@ faults:
 )
 def test_what_cannot_be_a_rig_is_refused(tmp_path: Path, text: str, fault: str) -> None:
     assert any(fault in found for found in faults(tmp_path, text))
+
+
+FACTS = """\
+rig: {{kind: mock}}
+buses: {{i2c0: {{use: i2c, device: /dev/i2c-0}}}}
+hardware: {{it: {{use: {use}, bus: i2c0, facts: {{{facts}}}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("use", "facts", "fault"),
+    [
+        ("mpu6050", "stil: true", "stil: unknown (did you mean still?)"),
+        ("mpu6050", "still: 1", "still: must be true or false, not 1"),
+        ("mpu6050", "still: true, up: w", "up: must be an axis such as z or -z, not 'w'"),
+        ("mpu6050", "up: z", "up: is measured of what lies still: add still: true"),
+        ("mpu6050", "accel_z: down", "accel_z: must be a number, not 'down'"),
+        ("mpu6050", "good: 0.2", "good: unknown"),
+        ("ina219", "still: true", "still: unknown; known: identity, "),
+        ("ina219", "volts: 5", "volts: unknown"),
+        ("pca9685", "good: .nan", "good: must be a number, not nan"),
+    ],
+)
+def test_a_fact_that_no_check_would_look_at_is_refused(
+    use: str, facts: str, fault: str, tmp_path: Path
+) -> None:
+    (found,) = faults(tmp_path, FACTS.format(use=use, facts=facts))
+    assert found.startswith(f"3: hardware.it.facts.{fault}")
+
+
+def test_facts_are_what_a_device_measures_and_what_is_known_of_it(tmp_path: Path) -> None:
+    for use, facts, known in (
+        ("mpu6050", "still: true, up: -z", {"still": True, "up": "-z"}),
+        ("ina219", "voltage: 3.3", {"voltage": 3.3}),
+        ("pca9685", "good: 0.2, identity: left", {"good": 0.2, "identity": "left"}),
+    ):
+        assert read(tmp_path, FACTS.format(use=use, facts=facts)).devices["it"].facts == known

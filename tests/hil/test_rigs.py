@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from horus.plugins import drivers
@@ -26,3 +31,16 @@ def test_every_rig_that_horus_brings_can_be_read_and_simulated(name: str) -> Non
 def test_the_benches_accept_no_hazard_unless_it_is_asked_for() -> None:
     for name in ("pi", "usb"):
         assert hazards.allowed(choice.find(name).rig, []) == frozenset()
+
+
+@pytest.mark.parametrize("name", ["pi", "usb"])
+def test_the_facts_of_a_bench_hold_for_its_twins(name: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "horus.cli", "hil", "run", f"mock:{name}", "-q", "-k", "file_knows"],
+        cwd=tmp_path,
+        env={k: v for k, v in os.environ.items() if not k.startswith(("HORUS_RIG", "PYTEST_"))},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -10,7 +10,9 @@ from horus.errors import ConfigError, did_you_mean
 from horus.hal.config import shown
 from horus.hardware.config import RobotConfig, robot_of
 from horus.hardware.yamltree import Faults, Tree, as_number, read
+from horus.plugins import PluginError, drivers
 from horus.testing.rig import matching
+from horus.testing.rig.facts import read_facts
 from horus.testing.rig.file import RigDevice, RigFile
 from horus.testing.rig.kinds import CHECKS, HAZARDS, RIGS
 from horus.testing.rig.parts import read_means, read_wires, word
@@ -123,7 +125,7 @@ class _RigReader:
     ]:
         """Take facts, limits, hazards and checks out of a device's tree."""
         place = f"hardware.{name}"
-        facts = self.mapping(item, "facts", f"{place}.facts")
+        facts = self.facts(f"{place}.facts", item)
         limits = self.mapping(item, "limits", f"{place}.limits")
         hazards = None
         if "hazard" in item.items:
@@ -144,8 +146,19 @@ class _RigReader:
                 self.faults.add(inner.line, text)
         for key in _DEVICE:
             item.items.pop(key, None)
-        values: Any = facts.value if facts else {}
-        return values, found, hazards, checks
+        return facts, found, hazards, checks
+
+    def facts(self, place: str, item: Tree) -> Mapping[str, Any]:
+        """Return what is known of a device, if its driver is: that is told by `robot_of`."""
+        facts = self.mapping(item, "facts", place)
+        use = str(item.items["use"].value) if "use" in item.items else ""
+        if facts is None or use not in drivers():
+            return {}
+        try:
+            driver = drivers()[use].load()
+        except PluginError:
+            return {}
+        return read_facts(place, facts, driver, self.faults)
 
     # what several places need -----------------------------------------------------------------
 
