@@ -126,6 +126,11 @@ def _read(text: str, faults: Faults) -> Tree | None:
         mark = error.problem_mark or error.context_mark
         words = ": ".join(part for part in (error.context, error.problem) if part)
         faults.add(mark.line + 1 if mark else 0, f"this is not YAML: {words}")
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        faults.add(
+            line, f"this is not YAML: no file may have the character U+{error.character:04X}"
+        )
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         faults.add(0, f"this is not YAML: {' '.join(str(error).split())}")
     return None

@@ -173,3 +173,18 @@ def test_facts_are_what_a_device_measures_and_what_is_known_of_it(tmp_path: Path
         ("pca9685", "good: 0.2, identity: left", {"good": 0.2, "identity": "left"}),
     ):
         assert read(tmp_path, FACTS.format(use=use, facts=facts)).devices["it"].facts == known
+
+
+def test_words_that_are_none_are_told_like_unknown_ones(tmp_path: Path) -> None:
+    text = GOOD.replace(
+        "allow: [motion, unplug]", "allow: [motion, {unplug: true}, [heat], 3, null]"
+    )
+    told = [fault for fault in faults(tmp_path, text) if fault.startswith("1: rig.allow")]
+    assert len(told) == 4
+    assert told[0].startswith("1: rig.allow: unknown hazard {'unplug': True}")
+
+
+def test_a_character_that_yaml_does_not_allow_is_told_with_its_line(tmp_path: Path) -> None:
+    assert faults(tmp_path, GOOD.replace("imu: {use", "im\x1bu: {use", 1)) == [
+        "9: this is not YAML: no file may have the character U+001B"
+    ]

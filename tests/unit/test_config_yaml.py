@@ -173,7 +173,7 @@ MOTOR = "buses: {can0: {use: socketcan, channel: can0}}\nhardware:\n  m: "
         ("name: a\n---\nname: b", "horus.yaml:2: this is not YAML: "),
         ("a: &x\n  b: *x", "horus.yaml:1: this is not YAML: a value contains itself"),
         ("? [a, b]\n: c", "horus.yaml:1: the top level: a key must be a plain word"),
-        ("name: \x00", "horus.yaml: this is not YAML: "),
+        ("name: \x00", "horus.yaml:1: this is not YAML: "),
     ],
 )
 def test_each_fault_has_its_line_and_its_words(folder: Path, text: str, fault: str) -> None:

@@ -201,8 +201,8 @@ class _RigReader:
         given = item.value if isinstance(item.value, list) else [item.value]
         lines = [one.line for one in item.elements] or [item.line] * len(given)
         for one, line in zip(given, lines, strict=True):
-            if one not in known:
+            if not isinstance(one, str) or one not in known:
                 near = did_you_mean(str(one), known).replace("'", "")
                 text = near or f"; known: {', '.join(known)}"
                 self.faults.add(line, f"{place}.{key}: unknown {what} {one}{text}")
-        return [str(one) for one in given if one in known]
+        return [one for one in given if isinstance(one, str) and one in known]
