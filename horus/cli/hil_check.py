@@ -23,13 +23,21 @@ def main(args: argparse.Namespace) -> int:
     """Print what was found of the rig."""
     from horus.errors import ConfigError
     from horus.testing.rig import choice, command, ready
+    from horus.testing.virtual import inside
+    from horus.testing.virtual.fetch import Cache
 
     try:
         chosen = choice.find(args.rig)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
-    if chosen.how == choice.LIVE:
+    if chosen.how == choice.LIVE and chosen.rig.kind == "virtual" and not inside.is_inside():
+        lacking = Cache().lacks()
+        if lacking:
+            print(f"NOT READY: {lacking}", file=sys.stderr)
+            return 3
+        print(f"{chosen.rig.name}: an emulated machine, which is made for each run")
+    elif chosen.how == choice.LIVE:
         found = ready.look(chosen.rig, chosen.rig.devices)
         found.release()
         _show(found)

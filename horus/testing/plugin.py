@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add(
         "--rig",
         metavar="RIG",
-        help="the rig to run on: a rig file, mock, mock:FILE or virtual (or set HORUS_RIG)",
+        help="the rig to run on: a rig file, mock, mock:FILE or twins:FILE (or set HORUS_RIG)",
     )
     add(
         "--rig-device",
@@ -55,7 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--hil-baseline", metavar="FILE", help="compare with this report.json of an earlier run")
     add(
         "--hil-scale",
-        type=float,
+        type=_above_zero,
         metavar="X",
         help="multiply limits of time by X (default: 1; 4 on a virtual rig)",
     )
@@ -68,15 +68,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="virtual machines of a virtual rig (default: one for each core, at most one a bus)",
     )
     add("--hil-part", action="store_true", help=argparse.SUPPRESS)  # of a run in several machines
-    add("--hil-soak", type=float, metavar="S", help="run the long checks, each for S seconds")
+    add("--hil-soak", type=_above_zero, metavar="S", help="run the long checks, for S seconds each")
+
+
+def _above_zero(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0.0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text}")
+    return number
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the markers known; begin with the rig if there is one."""
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
-    choice = config.getoption("rig") or os.environ.get("HORUS_RIG")
-    if choice:
+    choice = config.getoption("rig")
+    if choice is None:
+        choice = os.environ.get("HORUS_RIG") or None
+    if choice is not None:
         from horus.testing.rig import session
 
         session.begin(config, choice)

@@ -130,3 +130,13 @@ def test_as_yaml_it_can_be_pasted_into_a_rig_and_finds_the_same(
         for about in buses.values()
     ]
     assert found == [candidate.resource for _, candidate in here]
+
+
+def test_check_of_the_virtual_rig_does_not_look_for_its_adapters_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert main(["hil", "check", "virtual"]) == 3
+    said = capsys.readouterr().err
+    assert said.startswith("NOT READY: ")
+    assert "plug it in" not in said

@@ -107,3 +107,49 @@ def test_a_rig_that_is_not_there_ends_the_run_before_it_begins(tmp_path: Path) -
     done = run_pytest(tmp_path, "--rig", "mokc")
     assert done.returncode == 2
     assert "mokc: no such rig (did you mean mock?)" in done.stderr
+
+
+def test_the_suite_without_a_rig_says_that_it_needs_one(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, "--pyargs", "horus_hil.checks")
+    assert done.returncode == 2
+    assert "the checks need a rig: --rig FILE, --rig mock or --rig mock:FILE" in done.stdout
+    assert "not found" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "wrong", ["--hil-scale=0", "--hil-scale=-1", "--hil-scale=nan", "--hil-soak=-5", "--hil-soak=x"]
+)
+def test_a_scale_or_a_time_that_there_cannot_be_is_a_wrong_command_line(
+    wrong: str, tmp_path: Path
+) -> None:
+    done = run_pytest(tmp_path, "--rig", "mock", wrong)
+    assert done.returncode == 4
+    assert f"must be a number above 0, not {wrong.partition('=')[2]}" in done.stderr
+
+
+def test_an_empty_rig_is_told_and_not_left_out(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, "--rig", "")
+    assert done.returncode == 2
+    assert "'': no such rig" in done.stderr
+
+
+def test_a_limit_that_no_figure_has_is_told(tmp_path: Path) -> None:
+    (tmp_path / "rig.yaml").write_text(
+        "rig: {kind: mock}\n"
+        "buses:\n  i2c0: {use: i2c, device: /dev/i2c-0}\n"
+        "hardware:\n"
+        "  imu: {use: mpu6050, bus: i2c0, limits: {weight_g: 2, heihgt_m: 1, size_mm: 3}}\n"
+    )
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(device, figure):\n"
+        "    figure('weight_g', 1)\n    figure('height_m', 1)\n"
+        "def test_other(device): pass\n"
+    )
+    whole = run_pytest(tmp_path, "--rig", "rig.yaml").stdout
+    misspelt = "rig.yaml:5: hardware.imu.limits.heihgt_m: no figure of this run has this name"
+    assert f"{misspelt} (did you mean height_m?): it limited nothing" in whole
+    assert "limits.size_mm: no figure of this run has this name: it limited nothing" in whole
+    assert "limits.weight_g" not in whole
+    part = run_pytest(tmp_path, "--rig", "rig.yaml", "-k", "not other").stdout
+    assert misspelt in part
+    assert "limits.size_mm" not in part

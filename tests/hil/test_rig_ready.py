@@ -197,3 +197,18 @@ def test_an_adapter_that_was_given_back_may_take_a_while_to_appear(
     assert len(looks) == 3
     looks.clear()
     assert len(look(rig, machine).problems) == 1, "nobody gave it back"
+
+
+def test_what_is_missing_is_told_in_the_order_of_the_file(machine: Sysfs, tmp_path: Path) -> None:
+    rig_file = tmp_path / "several.yaml"
+    rig_file.write_text(
+        RIG.replace("fe804000", "gone").replace(
+            "hardware:\n",
+            "  port: {use: serial, match: {usb: '0403:6001'}}\n"
+            "  can_a: {use: socketcan, match: {path: gone}}\n"
+            "hardware:\n"
+            "  wheel: {use: odrive, bus: can_a, node: 1}\n  fix: {use: nmea, bus: port}\n",
+        )
+    )
+    problems = look(load(rig_file), machine).problems
+    assert [problem.split(":")[0] for problem in problems] == ["i2c0", "port", "can_a"]

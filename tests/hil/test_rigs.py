@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from horus.errors import ConfigError
 from horus.plugins import drivers
 from horus.testing.rig import choice, every, file, hazards
 
@@ -44,3 +45,27 @@ def test_the_facts_of_a_bench_hold_for_its_twins(name: str, tmp_path: Path) -> N
         timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("named", "fault"),
+    [
+        ("twins", "twins: a rig's file is missing, such as twins:my-bench.yaml"),
+        ("mock:", "mock:: a rig's file is missing, such as mock:my-bench.yaml"),
+        ("", "'': no such rig; HORUS brings mock, pi, usb, virtual; or give the path"),
+        (".", ".: is a folder: give the path of a rig's file"),
+        ("twins:.", ".: is a folder: give the path of a rig's file"),
+    ],
+)
+def test_what_names_no_rig_is_told_with_what_would(named: str, fault: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        choice.find(named)
+    assert str(caught.value).startswith(fault)
+
+
+def test_a_folder_does_not_hide_the_rig_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pi").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert choice.find("pi").rig.path == choice.rigs_folder() / "pi.yaml"

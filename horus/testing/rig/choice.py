@@ -14,6 +14,7 @@ from horus.testing.rig.file import RigFile, load
 #: How the devices of a rig are reached: stepped in simulated time, twins behind real wires in
 #: processes of their own, or what is really plugged in.
 STEPPED, TWINS, LIVE = "stepped", "twins", "live"
+_HOW = {"mock": STEPPED, "twins": TWINS}
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,10 @@ def find(named: str) -> Choice:
     if named == "mock":
         with tempfile.TemporaryDirectory() as folder:
             return Choice(replace(load(every.write(Path(folder))), path=Path("mock")), STEPPED)
-    how, colon, rest = named.partition(":")
-    how = {"mock": STEPPED, "twins": TWINS}.get(how, "") if colon else ""
+    word, colon, rest = named.partition(":")
+    if word in _HOW and not rest:
+        raise ConfigError([f"{named}: a rig's file is missing, such as {word}:my-bench.yaml"])
+    how = _HOW.get(word, "") if colon else ""
     rig = load(_path(rest if how else named))
     if not how:
         how = STEPPED if rig.kind == "mock" else LIVE
@@ -64,9 +67,14 @@ def find(named: str) -> Choice:
 
 def _path(named: str) -> Path:
     path = Path(named)
-    if path.exists() or path.suffix or "/" in named:
-        return path
-    if named in known():
+    is_folder = bool(named) and path.is_dir()
+    if named in known() and (is_folder or not path.exists()):
         return rigs_folder() / f"{named}.yaml"
+    if is_folder:
+        raise ConfigError([f"{named}: is a folder: give the path of a rig's file"])
+    if named and (path.exists() or path.suffix or "/" in named):
+        return path
     near = did_you_mean(named, known()).replace("'", "") or f"; HORUS brings {', '.join(known())}"
-    raise ConfigError([f"{named}: no such rig{near}; or give the path of a rig's file"])
+    raise ConfigError(
+        [f"{named or repr(named)}: no such rig{near}; or give the path of a rig's file"]
+    )

@@ -64,8 +64,8 @@ def look(
     found = Readiness(rig)
     wanted = [rig.robot.hardware[name].bus for name in devices]
     wanted += [end for wire in rig.wires.values() for end in wire.ends]
-    names = [bus.name for name in dict.fromkeys(wanted) for bus in _above(rig, name)]
-    good = _find(found, list(dict.fromkeys(reversed(names))), root, back)
+    needed = {bus.name for name in wanted for bus in _above(rig, name)}
+    good = _find(found, [name for name in rig.robot.buses if name in needed], root, back)
     for name in [name for name in good if not rig.robot.buses[name].parent]:
         _prepare(found, found.rig.robot.buses[name], good, back.get(name, 0.0))
     if probe:

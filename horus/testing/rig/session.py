@@ -14,7 +14,7 @@ from horus.errors import ConfigError, HorusError
 from horus.hardware.plugged import ROOT
 from horus.testing import hil
 from horus.testing.report import collect, machine, results
-from horus.testing.rig import choice, hazards, ready, reporting, rig_fixtures
+from horus.testing.rig import choice, hazards, limits, ready, reporting, rig_fixtures
 from horus.testing.rig.choice import LIVE, STEPPED, TWINS, Choice
 from horus.testing.rig.division import chosen_devices, chosen_wires
 from horus.testing.rig.figures import Recorder
@@ -197,6 +197,14 @@ class RigSession:
         figures = recorder.figures if recorder is not None and call.when == "call" else []
         collect.note(item, report, figures, faults)
         return report
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Tell which limits of the rig's file limited nothing."""
+        if self.collector is not None:
+            everything = not terminalreporter.stats.get("deselected")
+            checks = self.collector.report.checks
+            for text in limits.unused(self.file, self.devices.values(), checks, everything):
+                terminalreporter.write_line(text, yellow=True)
 
     # how it ends --------------------------------------------------------------------------------
 
