@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from horus.testing.report import diff, html, markup, words
+from horus.testing.report import diff, html, markup, text, words
 from horus.testing.report.bar import bar, scale
 from horus.testing.report.grid import STATES, tables
 from horus.testing.report.results import CheckResult, Figure, Kind, Report, Verdict
@@ -411,12 +411,50 @@ def test_a_figure_is_told_in_one_line(figure: Figure, said: str) -> None:
         ("tick_us", "µs of CPU", "tick"),
         ("kept_percent", "%", "kept"),
         ("left_bytes", "bytes a life", "left"),
+        ("acceleration_up_m_s2", "m/s²", "acceleration up"),
+        ("rotation_rad_s", "rad/s", "rotation"),
+        ("items", "ms", "items"),
         ("samples", "samples", "samples"),
         ("kept at 1 % nak", "%", "kept at 1 % nak"),
     ],
 )
 def test_a_name_does_not_repeat_its_unit(name: str, unit: str, said: str) -> None:
     assert words.name(Figure(name, 1.0, unit)) == said
+
+
+def with_a_test_of_ones_own() -> Report:
+    report = full_report()
+    report.checks.append(CheckResult("wakes soon", "", "odrive_1", "t::test_wakes_soon", "passed"))
+    return report
+
+
+def test_a_test_of_ones_own_leaves_the_table_of_the_checks_as_it_is() -> None:
+    shown = page(with_a_test_of_ones_own())
+    assert next(about for tag, about in shown.elements if tag == "table")["class"] == "grid many"
+    cells = shown.cells()
+    assert len(cells) == 26 * 15 + 1
+    assert cells["odrive_1, wakes soon"][0] == "passed"
+
+
+def test_a_test_of_ones_own_is_a_line_below_the_table_at_the_terminal() -> None:
+    lines = text.text(with_a_test_of_ones_own()).splitlines()
+    head = next(line for line in lines if line.startswith("Devices"))
+    assert head.split()[1:] == list(TITLES)
+    assert "  ✓ odrive_1: wakes soon" in lines
+
+
+def test_why_a_check_does_not_apply_is_said_once_for_all_its_tests() -> None:
+    report = full_report()
+    why = "it has nothing to command"
+    for number in range(11):
+        test = f"t::test_{number}"
+        made = CheckResult("C12", TITLES["C12"], "nmea_gnss_1", test, "skipped", why)
+        made.applies = False
+        report.checks.append(made)
+    others = [r for r in report.checks if (r.device, r.check) == ("nmea_gnss_1", "C12")][:-11]
+    report.checks = [result for result in report.checks if result not in others]
+    # Once for the device, once in the list of reasons.
+    assert html.render(report, None).count(why) == 2
 
 
 def test_checks_are_in_the_order_of_their_numbers() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from horus.testing.report.results import CheckResult, Device, Report
@@ -101,6 +101,19 @@ class Table:
     def has_columns(self) -> bool:
         """Return whether the checks have short names; those of wires are sentences instead."""
         return all(title for _, title in self.checks)
+
+    @property
+    def parts(self) -> list[Table]:
+        """Return the table with columns, and the one of sentences, such as tests of one's own."""
+        return [part for part in (self._part(True), self._part(False)) if part.checks]
+
+    def _part(self, has_columns: bool) -> Table:
+        rows = (
+            replace(row, cells=tuple(cell for cell in row.cells if bool(cell.title) == has_columns))
+            for row in self.rows
+        )
+        checks = tuple(one for one in self.checks if bool(one[1]) == has_columns)
+        return Table(self.title, checks, tuple(row for row in rows if row.cells))
 
     @property
     def counts(self) -> Counter[str]:

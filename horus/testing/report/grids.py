@@ -40,7 +40,10 @@ def grids(found: list[Table], comparison: Comparison | None) -> Markup:
     if comparison is not None:
         for kind, changes in reversed(comparison.parts.items()):
             since |= {(change.device, change.check): kind for change in changes}
-    parts = [join([tag("h2", table.title), _grid(table, since)]) for table in found]
+    parts = [
+        join([tag("h2", table.title), *(_grid(part, since) for part in table.parts)])
+        for table in found
+    ]
     if parts:
         parts.insert(1, _legend(found, set(since.values())))
     return tag("section", *parts, id="grid")

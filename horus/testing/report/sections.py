@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from horus.testing.report import words
 from horus.testing.report.bar import bar
-from horus.testing.report.grid import BAD, STATES, Cell, Row, Table, natural, state_of
+from horus.testing.report.grid import BAD, SILENT, STATES, Cell, Row, Table, natural, state_of
 from horus.testing.report.grids import anchor, symbol
 from horus.testing.report.markup import Markup, tag
 from horus.testing.report.results import CheckResult, Figure, Report, Rig
@@ -37,6 +37,9 @@ def _row(table: Table, row: Row) -> Markup:
 
 
 def _check(table: Table, row: Row, cell: Cell) -> Markup:
+    results = cell.results
+    if cell.state in SILENT and len({words.reason(result) for result in results}) == 1:
+        results = results[:1]  # they say the same
     return tag(
         "div",
         tag(
@@ -45,7 +48,7 @@ def _check(table: Table, row: Row, cell: Cell) -> Markup:
             cell.label,
             tag("span", f"{STATES[cell.state].words}, {_took(cell)}", class_="soft small"),
         ),
-        *(_test(result, named=len(cell.results) > 1) for result in cell.results),
+        *(_test(result, named=len(results) > 1) for result in results),
         class_="check",
         id=anchor(table, row.name, cell),
     )

@@ -13,7 +13,7 @@ from horus.testing.report.results import Report
 
 def text(report: Report, comparison: Comparison | None = None, *, brief: bool = False) -> str:
     """Return a report in lines of text; a brief one leaves out why tests failed and skipped."""
-    parts = [_grid(table) for table in tables(report)]
+    parts = [_grid(part) for table in tables(report) for part in table.parts]
     if parts:
         parts.append(_legend(report))
     if not brief:

@@ -61,10 +61,12 @@ def quantity(value: float, unit: str) -> str:
 
 def name(figure: Figure) -> str:
     """Return a figure's name as people say it: without ``_``, and without the unit at its end."""
-    words = figure.name.split("_")
     unit = figure.unit.partition(" ")[0]
-    said = _UNITS.get(words[-1], words[-1]).casefold() == unit.casefold()
-    return " ".join(words[:-1] if len(words) > 1 and said else words)
+    endings = {re.sub(r"\W+", "_", unit.replace("²", "2").replace("³", "3")).casefold()}
+    endings |= {written for written, shown in _UNITS.items() if shown == unit}
+    said = next((e for e in endings if e and figure.name.casefold().endswith(f"_{e}")), "")
+    bare = figure.name[: -len(said) - 1] if said else figure.name
+    return " ".join(bare.split("_"))
 
 
 def limits(figure: Figure) -> str:
