@@ -153,3 +153,17 @@ def test_a_limit_that_no_figure_has_is_told(tmp_path: Path) -> None:
     part = run_pytest(tmp_path, "--rig", "rig.yaml", "-k", "not other").stdout
     assert misspelt in part
     assert "limits.size_mm" not in part
+
+
+def test_the_tests_that_the_readme_shows_run_on_a_rig(tmp_path: Path) -> None:
+    text = (ROOT / "hil/README.md").read_text()
+    (tmp_path / "test_it.py").write_text(text.partition("```python\n")[2].partition("```")[0])
+    (tmp_path / "my-bench.yaml").write_text(
+        "rig: {kind: real}\n"
+        "buses:\n  i2c0: {use: i2c, match: {path: fe804000.i2c}}\n"
+        "hardware:\n  air: {use: bme280, bus: i2c0}\n"
+    )
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --rig mock:my-bench.yaml\n")
+    done = run_pytest(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout

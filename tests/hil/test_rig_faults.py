@@ -8,12 +8,18 @@ import struct
 import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from horus.testing.rig.faults import MEANS, MeansError, breaker_type
-from horus.testing.rig.faults.gpio_relay import GET_LINE, GpioRelay, GpioRelayOptions
+from horus.testing.rig.faults.gpio_relay import (
+    GET_LINE,
+    SET_VALUES,
+    GpioRelay,
+    GpioRelayOptions,
+)
 from horus.testing.rig.faults.network_relay import NetworkRelay, NetworkRelayOptions
 from horus.testing.rig.faults.person import Person, PersonOptions
 from horus.testing.rig.faults.usb_hub import Done, UsbHub, UsbHubOptions, run
@@ -117,35 +123,88 @@ def test_an_address_that_is_none_is_refused() -> None:
         NetworkRelayOptions(off="relay/off", on="http://relay/on")
 
 
-def test_a_gpio_line_is_held_while_the_fault_lasts(tmp_path: Any) -> None:
-    """The numbers and offsets are those of linux/gpio.h."""
-    chip = tmp_path / "gpiochip0"
-    chip.touch()
-    read, write = os.pipe()
-    seen: list[bytes] = []
+class Pin:
+    """A GPIO chip with one pin that stays as it is when nobody holds it any more."""
 
-    def ioctl(fd: int, request: int, argument: bytearray) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.chip = folder / "gpiochip0"
+        self.chip.touch()
+        self.on = False
+        self.requests: list[bytes] = []
+        self.ends: list[int] = []
+
+    def ioctl(self, fd: int, request: int, argument: bytearray) -> None:
+        """Do as the kernel does; the numbers and offsets are those of linux/gpio.h."""
+        if request == SET_VALUES:
+            bits, mask = struct.unpack("=QQ", argument)
+            assert mask == 1
+            self.on = bool(bits)
+            return
         assert request == GET_LINE
-        seen.append(bytes(argument))
+        self.requests.append(bytes(argument))
+        identifier, _, values, mask = struct.unpack_from("=IIQQ", argument, 320)
+        assert (identifier, mask) == (2, 1)
+        self.on = bool(values)
+        read, write = os.pipe()
+        self.ends.append(read)
         struct.pack_into("=i", argument, 588, write)
 
-    made = GpioRelay("imu", GpioRelayOptions(chip=str(chip), line=17, active_low=True), ioctl)
+    def relay(self, ioctl: Any = None, **options: Any) -> GpioRelay:
+        made = GpioRelayOptions(chip=str(self.chip), line=17, **options)
+        return GpioRelay("imu", made, ioctl or self.ioctl)
+
+    def is_held(self) -> bool:
+        """Return whether the line that was taken last is still held."""
+        os.set_blocking(self.ends[-1], False)
+        try:
+            return os.read(self.ends[-1], 1) != b""
+        except BlockingIOError:
+            return True
+
+
+@pytest.fixture
+def pin(tmp_path: Path) -> Iterator[Pin]:
+    made = Pin(tmp_path)
+    yield made
+    for end in made.ends:
+        os.close(end)
+
+
+def test_a_gpio_line_is_held_while_the_fault_lasts(pin: Pin) -> None:
+    made = pin.relay(active_low=True)
     made.cut()
-    (request,) = seen
+    (request,) = pin.requests
     assert len(request) == 592
     assert struct.unpack_from("=I", request, 0) == (17,)
     assert request[256:288].rstrip(b"\0") == b"horus-hil"
     flags, attributes = struct.unpack_from("=QI", request, 288)
     assert flags == 1 << 1 | 1 << 3  # active low, output
     assert attributes == 1
-    assert struct.unpack_from("=IIQQ", request, 320) == (2, 0, 1, 1)  # values: line 0 is on
     assert struct.unpack_from("=I", request, 560) == (1,)  # one line
     made.cut()
-    assert len(seen) == 1
+    assert len(pin.requests) == 1
+    assert pin.on and pin.is_held()
     made.restore()
-    assert os.read(read, 1) == b""  # the line was given back
-    os.close(read)
-    made.restore()
+    assert not pin.on and not pin.is_held()
+
+
+def test_a_relay_that_a_killed_run_left_on_is_switched_off_by_the_next(pin: Pin) -> None:
+    pin.on = True
+    pin.relay().restore()
+    assert not pin.on and not pin.is_held()
+
+
+def test_a_relay_that_cannot_be_switched_off_is_told(pin: Pin) -> None:
+    def ioctl(fd: int, request: int, argument: bytearray) -> None:
+        if request == SET_VALUES:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        pin.ioctl(fd, request, argument)
+
+    made = pin.relay(ioctl)
+    made.cut()
+    with pytest.raises(MeansError, match="line 17 of .* cannot be switched off again"):
+        made.restore()
+    assert not pin.is_held()
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 """Unplugging by a relay on a pin of this computer, through the kernel's GPIO character device.
 
 Wire the relay so that it lets the power through while it is off (its contact NC). While a fault
-lasts, the line is held; it is given back, and the power with it, when this process ends, however it
-does. Structures and numbers: linux/gpio.h, second version of its interface.
+lasts, the line is held, and switched off before it is given back: the Raspberry Pi's kernel leaves
+a pin as it was when nobody holds it any more (persist_gpio_outputs). What a killed run has cut
+comes back with the next one, or by ``gpioset``. Structures and numbers: linux/gpio.h, second
+version of its interface.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -25,7 +26,9 @@ from horus.testing.rig.faults import MeansError
 _REQUEST = struct.Struct("=64I32sQI20x240sII20xi")
 #: struct gpio_v2_line_config_attribute: id, padding, value, mask.
 _ATTRIBUTE = struct.Struct("=IIQQ")
-GET_LINE = 0xC250B407
+#: struct gpio_v2_line_values: bits, mask.
+_VALUES = struct.Struct("=QQ")
+GET_LINE, SET_VALUES = 0xC250B407, 0xC010B40F
 _ACTIVE_LOW, _OUTPUT = 1 << 1, 1 << 3
 _OUTPUT_VALUES = 2
 
@@ -54,10 +57,29 @@ class GpioRelay:
 
     def cut(self) -> None:
         """Switch the relay on, and hold it."""
-        if self._line is not None:
+        if self._line is None:
+            self._line = self._taken(on=True)
+
+    def restore(self) -> None:
+        """Switch the relay off, and let it go."""
+        line, self._line = self._line, None
+        if line is None:  # a run that was killed may have left it on
+            os.close(self._taken(on=False))
             return
+        try:
+            self._ioctl(line, SET_VALUES, bytearray(_VALUES.pack(0, 1)))
+        except OSError as error:
+            raise MeansError(
+                f"{self.place}: line {self.options.line} of {self.options.chip} cannot be switched "
+                f"off again: {error.strerror}; switch it off by hand: `gpioset`"
+            ) from None
+        finally:
+            os.close(line)
+
+    def _taken(self, *, on: bool) -> int:
+        """Take the line as an output that is on or off; return what holds it."""
         path = Path(self.options.chip)
-        request = bytearray(self._request())
+        request = bytearray(self._request(on))
         try:
             chip = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             try:
@@ -66,20 +88,13 @@ class GpioRelay:
                 os.close(chip)
         except OSError as error:
             raise MeansError(f"{self.place}: {self._told(error, path)}") from None
-        self._line = int(_REQUEST.unpack(request)[-1])
+        return int(_REQUEST.unpack(request)[-1])
 
-    def restore(self) -> None:
-        """Let the relay go."""
-        line, self._line = self._line, None
-        if line is not None:
-            with contextlib.suppress(OSError):
-                os.close(line)
-
-    def _request(self) -> bytes:
+    def _request(self, on: bool) -> bytes:
         flags = _OUTPUT | (_ACTIVE_LOW if self.options.active_low else 0)
-        on = _ATTRIBUTE.pack(_OUTPUT_VALUES, 0, 1, 1)
+        values = _ATTRIBUTE.pack(_OUTPUT_VALUES, 0, int(on), 1)
         lines = [self.options.line, *[0] * 63]
-        return _REQUEST.pack(*lines, b"horus-hil", flags, 1, on, 1, 0, 0)
+        return _REQUEST.pack(*lines, b"horus-hil", flags, 1, values, 1, 0, 0)
 
     def _told(self, error: OSError, path: Path) -> str:
         if error.errno in (errno.EACCES, errno.EPERM):
