@@ -59,6 +59,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="X",
         help="multiply limits of time by X (default: 1; 4 on a virtual rig)",
     )
+    add(
+        "--hil-hang",
+        type=float,
+        metavar="S",
+        help="end the run when a check takes longer than this (default: 600, times X)",
+    )
     add("--hil-strict", action="store_true", help="a check that is skipped fails")
     add("--hil-person", action="store_true", help="somebody is at the terminal, to pull plugs")
     add(

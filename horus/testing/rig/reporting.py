@@ -30,10 +30,16 @@ class RigCollector(collect.Collector):
 
     def end(self, verdict: results.Verdict, reason: str = "") -> None:
         """Write the report, or say why not."""
+        self.unwritten = ""
         try:
             super().end(verdict, reason)
         except OSError as error:
             self.unwritten = unwritten(self._folder, error)
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Write that it has not ended: of a run that is killed no older report is found."""
+        if not session.config.option.collectonly:
+            self.end("failed", "the run has not ended: it goes on, or it was killed")
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:

@@ -20,7 +20,8 @@ from horus.testing.rig.division import chosen_devices, chosen_wires
 from horus.testing.rig.figures import Recorder
 from horus.testing.rig.file import RigDevice, RigFile, Wire
 from horus.testing.rig.loss import LossOfTwins
-from horus.testing.rig.stopping import OrderlyEnd
+from horus.testing.rig.patience import LONGEST, Patience
+from horus.testing.rig.stopping import OrderlyEnd, ThreadsLeft
 from horus.testing.rig.under_test import Journal
 from horus.testing.rig.workshop import Workshop
 from horus.testing.virtual import inside
@@ -85,10 +86,11 @@ class RigSession:
             how = f"{self.file.kind}; allowed: {', '.join(sorted(self.allow))}"
         return [f"rig: {self.file.name} ({self.file.path}): {how}"]
 
-    def pytest_sessionstart(self) -> None:
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Let signals end it in order; processes of pytest-xdist are ended by their own means."""
         if self.collector is not None:
             self._end.install()
+            self.config.add_cleanup(ThreadsLeft(session).end)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Make a test of each device, or of each wire of the kind that is needed."""
@@ -291,6 +293,10 @@ def begin(config: pytest.Config, named: str) -> None:
     pytest.register_assert_rewrite("horus_hil.checks")
     config.pluginmanager.register(made, "horus_rig")
     config.pluginmanager.register(rig_fixtures, "horus_rig_fixtures")
+    if not made.person:  # who thinks for as long as he likes
+        longest = config.getoption("hil_hang") or LONGEST * made.scale
+        patience = Patience(made, longest + (made.soak or 0.0))
+        config.pluginmanager.register(patience, "horus_rig_patience")
 
 
 def end(text: str, status: int) -> NoReturn:
