@@ -7,13 +7,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+_RIG = "rig: {name: my-bench, kind: real}  # allow: [motion] where nobody can be hurt"
+_NONE = "hardware: {}  # such as imu: {use: mpu6050, bus: i2c1}; horus drivers lists them"
+
 if TYPE_CHECKING:
     from horus.testing.rig.matching import Candidate
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `horus hil list`."""
-    parser.add_argument("--yaml", action="store_true", help="as buses: of a rig's file")
+    parser.add_argument("--yaml", action="store_true", help="as the beginning of a rig's file")
     parser.add_argument(
         "--probe", action="store_true", help="look for sensors on I2C buses too, as horus scan does"
     )
@@ -25,10 +28,11 @@ def main(args: argparse.Namespace) -> int:
 
     found = list(matching.everything())
     if args.yaml:
-        print("\n".join(as_yaml(found)))
-    elif not found:
+        print("\n".join([_RIG, *as_yaml(found), *(_hardware(found) if args.probe else [_NONE])]))
+        return 0
+    if not found:
         print("nothing is plugged in: no I2C adapter, no CAN interface, no serial port")
-    for use, candidate in [] if args.yaml else found:
+    for use, candidate in found:
         print(f"{use:<10} {candidate}")
         print(f"{'':<10}   {_line(use, candidate)}")
     if args.probe:
@@ -42,9 +46,24 @@ def as_yaml(found: list[tuple[str, Candidate]]) -> list[str]:
     """Return the lines of ``buses:`` for what is plugged in."""
     lines = ["buses:" if found else "buses: {}  # nothing is plugged in"]
     for use, candidate in found:
-        name = Path(candidate.resource).name.replace("-", "").replace(".", "_")
-        lines.append(f"  {name.lower()}: {{use: {use}, {_line(use, candidate)}}}")
+        lines.append(f"  {_name(candidate)}: {{use: {use}, {_line(use, candidate)}}}")
     return lines
+
+
+def _name(candidate: Candidate) -> str:
+    """Return the name that is proposed for a bus."""
+    return Path(candidate.resource).name.replace("-", "").replace(".", "_").lower()
+
+
+def _hardware(found: list[tuple[str, Candidate]]) -> list[str]:
+    """Return the lines of ``hardware:`` for the sensors that answer on I2C."""
+    from horus.cli import scan
+
+    seen = scan.find(probe=True)
+    names = {candidate.resource: _name(candidate) for _, candidate in found}
+    here = {bus.name: names.get(str(bus.options.get("device"))) for bus in seen.buses}
+    seen.answers = {here.get(name) or name: answers for name, answers in seen.answers.items()}
+    return scan.devices(seen)
 
 
 def _line(use: str, candidate: Candidate) -> str:

@@ -152,14 +152,15 @@ def as_yaml(scan: Scan, *, probe: bool) -> str:
         if bus.problem and not probe:
             lines.append(f"  # {bus.problem}")
     if probe:
-        lines += _devices(scan)
+        lines += devices(scan)
     elif any(bus.use == "i2c" for bus in scan.buses):
         lines.append("# horus scan --probe looks for sensors on I2C")
     lines += [f"# {remark}" for remark in scan.remarks]
     return "\n".join(lines) + "\n"
 
 
-def _devices(scan: Scan) -> list[str]:
+def devices(scan: Scan) -> list[str]:
+    """Return the lines of ``hardware:`` for what answered."""
     known = [(b, answer) for b, answers in scan.answers.items() for answer in answers]
     if not known:
         return ["hardware: {}  # no sensor found"]

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from horus.cli import hil_list
+from horus.cli import hil_list, scan
 from horus.cli.main import main
+from horus.hardware.probing import Answer
+from horus.hookspecs import Found
 from horus.testing.rig import matching
+from horus.testing.rig.file import load
 from tests.hil.sysfs import Sysfs
 
 RIG = """\
@@ -140,3 +143,29 @@ def test_check_of_the_virtual_rig_does_not_look_for_its_adapters_here(
     said = capsys.readouterr().err
     assert said.startswith("NOT READY: ")
     assert "plug it in" not in said
+
+
+def test_list_as_yaml_with_what_answers_is_one_rig(
+    machine: Sysfs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = list(matching.everything(machine.root))
+    i2c = next(candidate.resource for use, candidate in here if use == "i2c")
+    answers = {"i2c_one": [Answer(0x68, ["mpu6050"])]}
+    seen = scan.Scan([Found("i2c_one", "i2c", {"device": i2c})], answers)
+    marks = matching.marks
+    monkeypatch.setattr(matching, "marks", lambda use, one: marks(use, one, machine.root))
+    monkeypatch.setattr(matching, "everything", lambda: iter(here))
+    monkeypatch.setattr(scan, "find", lambda *, probe: seen)
+    assert main(["hil", "list", "--yaml", "--probe"]) == 0
+    printed = capsys.readouterr().out
+    (machine.root / "rig.yaml").write_text(printed)
+    assert printed.count("buses:") == 1
+    rig = load(machine.root / "rig.yaml")
+    assert (rig.kind, rig.matches["i2c1"]) == ("real", {"path": "fe804000.i2c"})
+    assert rig.devices["mpu6050"].entry.bus == "i2c1"
+
+
+def test_a_file_without_a_rig_is_told_so_once(tmp_path: Path) -> None:
+    (tmp_path / "buses.yaml").write_text("buses: {}\n")
+    done = horus("check", str(tmp_path / "buses.yaml"))
+    assert done.stderr.count("kind") == 1

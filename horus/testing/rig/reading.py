@@ -52,7 +52,7 @@ class _RigReader:
             self.faults.add(tree.line, "rig: is missing: it needs kind: real, virtual or mock")
         about = about or Tree({}, tree.line)
         about.line = tree.key_lines.get("rig", tree.line)
-        kind = word(about, "rig", "kind", RIGS, self.faults)
+        kind = word(about, "rig", "kind", RIGS, self.faults) if "rig" in tree.items else ""
         allow = frozenset(self.words(about, "rig", "allow", HAZARDS, "hazard"))
         matches = {n: self.match(n, item) for n, item in self.inner(tree, "buses")}
         extras = {n: self.extras(n, item, allow) for n, item in self.inner(tree, "hardware")}
