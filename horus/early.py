@@ -13,8 +13,9 @@ _MODULES, _ENTRY = ("horus", "horus.cli"), "horus.cli.__main__"
 
 
 def status(arguments: list[str]) -> int:
-    """Return the exit status of an interrupted command: of a run 0, as at any time of it."""
-    return 0 if "run" in arguments[:2] else 128 + int(_signal.SIGINT)
+    """Return the exit status of an interrupted command: of `horus run` 0, as at any time of it."""
+    names = [word for word in arguments[:2] if not word.startswith("-")]
+    return 0 if names[:1] == ["run"] else 128 + int(_signal.SIGINT)
 
 
 def _end(signum: int, frame: object) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from horus import early
 from horus.cli import hil_list, scan
 from horus.cli.main import main
 from horus.hardware.probing import Answer
@@ -169,3 +170,13 @@ def test_a_file_without_a_rig_is_told_so_once(tmp_path: Path) -> None:
     (tmp_path / "buses.yaml").write_text("buses: {}\n")
     done = horus("check", str(tmp_path / "buses.yaml"))
     assert done.stderr.count("kind") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [("hil run mock", 130), ("run robot.py", 0), ("--debug run robot.py", 0), ("devices", 130)],
+)
+def test_checks_that_were_interrupted_before_they_began_are_no_pass(
+    words: str, status: int
+) -> None:
+    assert early.status(words.split()) == status
