@@ -195,19 +195,23 @@ class OdriveSimConfig(MotorSimConfig):
     """Options of the simulated ODrive and its motor."""
 
     watchdog: float = option(0.0, unit="s", low=0, high=60, doc="0 is off, as delivered")
+    estimates: float = option(
+        0.01, unit="s", above=0, high=10, doc="from one estimate of the encoder to the next"
+    )
 
 
 class OdriveSim(CanSim[OdriveConfig, OdriveFrames], twin_of=Odrive):
     """An axis with its motor: velocity loop, current limit, inertia, friction, heat."""
 
     options: OdriveSimConfig
-    cyclic = {"heartbeat": 0.1, "estimates": 0.01}  # noqa: RUF012
+    cyclic = {"heartbeat": 0.1}  # noqa: RUF012
     load = Stimulus(0.0, unit="N·m", low=-100, high=100, doc="torque on the motor shaft, forward")
     ambient = Stimulus(25.0, unit="°C", low=-40, high=125)
 
     def setup(self) -> None:
         """Begin at rest, at room temperature."""
         self.motor = SimMotor(self.options)
+        self.periods["estimates"] = self.options.estimates
 
     def power_on(self) -> None:
         """Come up idle, with the limits of a controller that was never configured."""

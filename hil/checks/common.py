@@ -74,12 +74,6 @@ def applies(device: DeviceUnderTest, what: str) -> None:
             hil.not_applicable(f"as its driver says: {exempt[key]}")
 
 
-def moving(device: DeviceUnderTest) -> None:
-    """Skip the test for a device that only measures."""
-    if not device.moves:
-        hil.not_applicable("it only measures: there is nothing to command or to stop")
-
-
 def resting(device: DeviceUnderTest) -> bool:
     """Return whether a device that moves was made safe and does not move.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from horus_hil.checks.common import found, moving, period
+from horus_hil.checks.common import found, period
 from horus_hil.checks.measuring import samples, settled, shown, steps
 from horus_hil.checks.quantities import quantities
 
@@ -39,11 +39,11 @@ def test_on_a_twin_it_measures_what_there_is(device: DeviceUnderTest, figure: Re
 
 
 @hil.check("C5")
+@hil.commanded
 @hil.hazard("motion")
 def test_what_moves_goes_where_it_is_told_and_says_so(
     device: DeviceUnderTest, figure: Recorder
 ) -> None:
-    moving(device)
     found(device)
     velocity = isinstance(device.good, MotorCommand)
     worst: dict[str, float] = {}

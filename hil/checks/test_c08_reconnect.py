@@ -7,7 +7,6 @@ from horus_hil.checks.common import (
     FOUND,
     WORKING,
     found,
-    moving,
     patience,
     period,
     ready,
@@ -59,10 +58,10 @@ def test_a_short_power_cut_is_noticed_and_mended(device: DeviceUnderTest) -> Non
 
 
 @hil.check("C8")
+@hil.commanded
 @hil.hazard("motion")
 @hil.hazard("unplug")
 def test_commands_are_not_replayed_after_it(device: DeviceUnderTest) -> None:
-    moving(device)
     ready(device)
     device.run(1.0, device.good)
     device.fault.unplug()

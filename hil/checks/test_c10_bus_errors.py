@@ -56,6 +56,8 @@ def test_damage_on_the_wire_is_never_delivered_and_is_counted(
     applies(device, "C10.damage")
     if not device.entry.driver.map_type.checked:
         hil.not_applicable("without a checksum a flipped bit cannot be told from a measurement")
+    if device.kind == "virtual" and device.entry.driver.map_type.bus_kind == "can":
+        hil.not_applicable("on an emulated CAN bus nothing is damaged, only lost")
     found(device)
     stand_still(device)
     device.run(max(3.0, 20 * period(device)))
@@ -72,6 +74,8 @@ def test_damage_on_the_wire_is_never_delivered_and_is_counted(
         device.fault.corrupt(0.0)
         for message, _ in received(device):
             for name, values in numbers(message).items():
+                if high[name] < low[name]:  # not measured while nothing was damaged
+                    continue
                 span = high[name] - low[name]
                 margin = 3 * span + 0.02 * max(abs(low[name]), abs(high[name])) + 1e-6
                 for value in values:

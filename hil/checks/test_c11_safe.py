@@ -13,7 +13,6 @@ from horus_hil.checks.common import (
     command_timeout,
     following,
     found,
-    moving,
     ready,
     resting,
 )
@@ -26,6 +25,7 @@ from horus.hardware.node import DeviceState
 from horus.plugins import drivers
 from horus.testing import hil
 from horus.testing.rig.figures import Recorder
+from horus.testing.rig.session import RigSession
 from horus.testing.rig.under_test import DeviceUnderTest
 
 #: Longest time (s) in which what was told to stop comes to rest.
@@ -42,9 +42,9 @@ def rests(device: DeviceUnderTest, figure: Recorder, what: str) -> None:
 
 
 @hil.check("C11")
+@hil.commanded
 @hil.hazard("motion")
 def test_it_does_not_move_until_it_is_commanded(device: DeviceUnderTest) -> None:
-    moving(device)
     ready(device)
     device.run(2.0)
     assert resting(device), "it moves though nobody commanded it"
@@ -52,9 +52,9 @@ def test_it_does_not_move_until_it_is_commanded(device: DeviceUnderTest) -> None
 
 
 @hil.check("C11")
+@hil.commanded
 @hil.hazard("motion")
 def test_without_fresh_commands_it_stops(device: DeviceUnderTest, figure: Recorder) -> None:
-    moving(device)
     ready(device)
     device.run(1.0, device.good)
     assert following(device), "it does not follow commands"
@@ -66,9 +66,9 @@ def test_without_fresh_commands_it_stops(device: DeviceUnderTest, figure: Record
 
 
 @hil.check("C11")
+@hil.commanded
 @hil.hazard("motion")
 def test_the_end_of_a_run_stops_it(device: DeviceUnderTest, figure: Recorder) -> None:
-    moving(device)
     ready(device)
     device.run(1.0, device.good)
     assert following(device), "it does not follow commands"
@@ -79,9 +79,9 @@ def test_the_end_of_a_run_stops_it(device: DeviceUnderTest, figure: Recorder) ->
 
 
 @hil.check("C11")
+@hil.commanded
 @hil.hazard("motion")
 def test_opened_again_it_is_at_rest(device: DeviceUnderTest) -> None:
-    moving(device)
     ready(device)
     device.run(1.0, device.good)
     device.close()
@@ -92,11 +92,11 @@ def test_opened_again_it_is_at_rest(device: DeviceUnderTest) -> None:
 
 
 @hil.check("C11")
+@hil.commanded
 @hil.hazard("motion")
 def test_an_exception_in_the_driver_stops_it(
     device: DeviceUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moving(device)
     ready(device)
     device.run(1.0, device.good)
     with monkeypatch.context() as patch:
@@ -108,10 +108,10 @@ def test_an_exception_in_the_driver_stops_it(
 
 
 @hil.check("C11")
+@hil.commanded
 @hil.hazard("motion")
 def test_its_last_words_alone_stop_it(device: DeviceUnderTest, figure: Recorder) -> None:
     """As the supervisor says them for a process that was killed."""
-    moving(device)
     if device.truth() is None:
         pytest.skip("nobody sees it while its driver stands still: kill -9 is tried with horus run")
     ready(device)
@@ -125,11 +125,11 @@ def test_its_last_words_alone_stop_it(device: DeviceUnderTest, figure: Recorder)
 
 
 @hil.check("C11")
+@hil.commanded
 @hil.hazard("motion")
 def test_one_that_cannot_be_stopped_does_not_keep_the_others_moving(
     device: DeviceUnderTest,
 ) -> None:
-    moving(device)
     other = device.neighbour()
     if device.truth() is None:
         pytest.skip("nobody sees it when its driver has ended")
@@ -174,6 +174,14 @@ def stands_for(device: DeviceUnderTest) -> None:
             return
 
 
+def stands_for_all(device: DeviceUnderTest, first: str) -> None:
+    """Skip the test of a rig where each process costs seconds, but for its first device."""
+    if device.name != first:
+        hil.not_applicable(
+            f"here {first} stands for all; the last words of each are tried with each"
+        )
+
+
 def _raise(run: Run) -> None:
     """Let the program that commands it end with an exception."""
     before = os.environ.get("HORUS_SESSION_ID")
@@ -191,15 +199,19 @@ def _raise(run: Run) -> None:
 
 
 @hil.check("C11")
+@hil.commanded
 @hil.hazard("motion")
 @pytest.mark.parametrize("ending", ["exception and SIGINT", "SIGTERM", "SIGKILL"])
-def test_however_its_process_ends_it_comes_to_rest(device: DeviceUnderTest, ending: str) -> None:
+def test_however_its_process_ends_it_comes_to_rest(
+    device: DeviceUnderTest, rig: RigSession, ending: str
+) -> None:
     """``horus run``: an exception in what commands it, Ctrl-C, SIGTERM, kill -9 of its driver."""
-    moving(device)
     if device.kind == "mock" and ending != "SIGKILL":
         stands_for(device)
     if device.kind == "virtual" and ending != "SIGKILL":
         hil.not_applicable("its kernel ends processes as this one does: see the mock rig")
+    if device.kind == "virtual":
+        stands_for_all(device, next(name for name, one in rig.file.devices.items() if one.moves))
     with run_of(device) as run:
         run.drive()
         if ending == "SIGKILL":

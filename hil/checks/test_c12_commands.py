@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from horus_hil.checks.common import command_timeout, following, moving, ready, resting, value_name
+from horus_hil.checks.common import command_timeout, following, ready, resting, value_name
 
 from horus.hardware.node import DeviceState
 from horus.testing import hil
@@ -33,12 +33,12 @@ def written(device: DeviceUnderTest, monkeypatch: pytest.MonkeyPatch) -> list[An
 
 
 @hil.check("C12")
+@hil.commanded
 @hil.hazard("motion")  # it is told to move, though it must not
 @pytest.mark.parametrize("what", WRONG)
 def test_a_wrong_command_does_not_arm_it(
     device: DeviceUnderTest, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    moving(device)
     ready(device)
     sent = written(device, monkeypatch)
     before = device.node.refused
@@ -50,12 +50,12 @@ def test_a_wrong_command_does_not_arm_it(
 
 
 @hil.check("C12")
+@hil.commanded
 @hil.hazard("motion")
 @pytest.mark.parametrize("what", WRONG)
 def test_a_wrong_command_is_refused_and_does_not_keep_it_going(
     device: DeviceUnderTest, monkeypatch: pytest.MonkeyPatch, figure: Recorder, what: str
 ) -> None:
-    moving(device)
     ready(device)
     device.run(1.0, device.good)
     assert following(device), "it does not follow commands"
@@ -75,9 +75,9 @@ def test_a_wrong_command_is_refused_and_does_not_keep_it_going(
 
 
 @hil.check("C12")
+@hil.commanded
 @hil.hazard("motion")
 def test_a_command_that_is_too_old_is_never_used(device: DeviceUnderTest) -> None:
-    moving(device)
     ready(device)
     age = command_timeout(device) + 0.05
     for _ in range(20):

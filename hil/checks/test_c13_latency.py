@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from horus_hil.checks.common import following, found, moving, period, ready, received, value_name
+from horus_hil.checks.common import following, found, period, ready, received, value_name
 
 from horus.testing import hil
 from horus.testing.rig.figures import Recorder
@@ -30,7 +30,8 @@ def test_a_sample_and_a_tick_take_no_longer_than_a_period(
         began, clock = time.thread_time(), device.clock()
         device.run(tick)
         works.append(time.thread_time() - began)
-        waits.append(max(0.0, (device.clock() - clock) / 1e9 - tick))
+        # On a slow processor the work itself may take longer than a tick: that is no wait.
+        waits.append(max(0.0, (device.clock() - clock) / 1e9 - max(tick, works[-1])))
         for message, stamp in received(device):
             swept = getattr(message, "scan_time", 0.0)
             ages.append((device.clock() - stamp) / 1e9 - swept)
@@ -42,11 +43,11 @@ def test_a_sample_and_a_tick_take_no_longer_than_a_period(
 
 
 @hil.check("C13")
+@hil.commanded
 @hil.hazard("motion")
 def test_a_command_is_on_the_bus_with_the_next_tick(
     device: DeviceUnderTest, figure: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moving(device)
     ready(device)
     device.run(0.5, device.good)
     taken: list[int] = []
@@ -76,9 +77,9 @@ def test_a_command_is_on_the_bus_with_the_next_tick(
 
 
 @hil.check("C13")
+@hil.commanded
 @hil.hazard("motion")
 def test_it_follows_soon(device: DeviceUnderTest, figure: Recorder) -> None:
-    moving(device)
     ready(device)
     sent = device.clock()
 

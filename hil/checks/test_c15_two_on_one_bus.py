@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from horus_hil.checks.common import FOUND, following, found, moving, period
+from horus_hil.checks.common import FOUND, following, found, period
 from horus_hil.checks.measuring import movable, steps, unlike
 from horus_hil.checks.quantities import SWEEPS
 
@@ -50,9 +50,9 @@ def test_each_has_its_own_samples(device: DeviceUnderTest) -> None:
 
 
 @hil.check("C15")
+@hil.commanded
 @hil.hazard("motion")
 def test_each_follows_its_own_commands(device: DeviceUnderTest) -> None:
-    moving(device)
     other = device.neighbour()
     if other.truth() is None:
         pytest.skip("nobody sees what the other one does")

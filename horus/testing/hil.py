@@ -8,8 +8,9 @@ In a test file::
     def test_it_keeps_its_rate(device, figure): ...
 
 `check` says which of the conformance checks a test belongs to, `needs` which wire the rig must
-have, `hazard` what the test does that must be allowed, `quarantine` that its failure does not
-count for now, `soak` that it takes as long as ``--hil-soak`` says.
+have, `commanded` that it is about devices that take commands, `hazard` what the test does that
+must be allowed, `quarantine` that its failure does not count for now, `soak` that it takes as long
+as ``--hil-soak`` says.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ __all__ = [
     "CHECKS",
     "HAZARDS",
     "WIRES",
+    "applies",
     "check",
+    "commanded",
     "hazard",
     "needs",
     "not_applicable",
@@ -53,6 +56,17 @@ def hazard(kind: str) -> pytest.MarkDecorator:
     if kind not in HAZARDS:
         raise ValueError(f"{kind!r} is no hazard; there are {', '.join(HAZARDS)}")
     return pytest.mark.hil_hazard(kind)
+
+
+#: Marks tests of devices that are commanded; they do not apply to one that only measures, which is
+#: not even opened for them.
+commanded = pytest.mark.hil_commanded
+
+
+def applies(item: pytest.Item, *, moves: bool) -> None:
+    """Skip a test that is about devices that take commands, for one that does not."""
+    if item.get_closest_marker("hil_commanded") and not moves:
+        not_applicable("it only measures: there is nothing to command or to stop")
 
 
 def quarantine(why: str) -> pytest.MarkDecorator:

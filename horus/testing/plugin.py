@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _MARKERS = (
     "hil_check(number): which of the conformance checks C1 to C15 of a rig this is",
     "hil_needs(wire): runs for each wire of this kind that the rig has",
+    "hil_commanded: is about devices that take commands, and does not apply to others",
     "hil_hazard(kind): runs where the rig's file and the command line both allow this",
     "hil_quarantine(why): runs and is reported, but its failure does not count",
     "hil_soak: goes on for as long as --hil-soak says",

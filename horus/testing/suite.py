@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from horus.hal.driver import Actuator
 from horus.plugins import drivers
+from horus.testing import hil
 from horus.testing.bench import HandClock
 from horus.testing.rig.figures import Recorder
 from horus.testing.rig.mock import MockDevice, on_its_own
@@ -47,10 +49,16 @@ def _moves(test: Any) -> bool:
 
 @pytest.fixture
 def device(
-    use: str, clock: HandClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    use: str,
+    clock: HandClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[MockDevice]:
     """Return the device ``use``, simulated, with its driver at work."""
-    if drivers()[use].load().twin is None:
+    driver = drivers()[use].load()
+    hil.applies(request.node, moves=issubclass(driver, Actuator))
+    if driver.twin is None:
         pytest.fail(f"{use} has no twin: declare one, with twin_of=")
     monkeypatch.setenv("HORUS_CALIBRATION_DIR", str(tmp_path / "calibration"))
     with clock:

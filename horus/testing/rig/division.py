@@ -11,8 +11,9 @@ from horus.testing.rig.file import RigDevice, RigFile, Wire
 from horus.testing.rig.kinds import CHECKS
 
 _T = TypeVar("_T")
-#: How long the tests of a wire take, in conformance checks of a device.
-_WIRE = 2
+#: How long the tests of a wire take, and a check of a device that takes commands, in conformance
+#: checks of one that measures.
+_WIRE, _COMMANDED = 1, 3
 
 
 @dataclass
@@ -82,6 +83,9 @@ def divide(rig: RigFile, devices: list[str], wires: list[str], count: int) -> li
 
 
 def _work(rig: RigFile, part: Part) -> int:
-    """Return how much there is to be done, in conformance checks."""
-    checks = (rig.devices[name].checks for name in part.devices)
-    return sum(len(CHECKS if c is None else c) for c in checks) + _WIRE * len(part.wires)
+    """Return how much there is to be done, in conformance checks of what measures."""
+    work = _WIRE * len(part.wires)
+    for device in (rig.devices[name] for name in part.devices):
+        checks = len(CHECKS if device.checks is None else device.checks)
+        work += checks * (_COMMANDED if device.moves else 1)
+    return work

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from horus.hal.config import Config
+from horus.hal.driver import Actuator
 from horus.hardware.config import BusEntry, DeviceEntry, RobotConfig
 
 
@@ -45,6 +46,11 @@ class RigDevice:
     hazards: frozenset[str] | None = None
     #: The conformance checks that are done with it; None: all.
     checks: frozenset[str] | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Return whether it takes commands."""
+        return issubclass(self.entry.driver, Actuator)
 
     @property
     def id(self) -> str:

@@ -24,13 +24,14 @@ from horus.hardware.worker import Buses, driver_node
 from horus.node.caller import CallAbsentError, Caller, CallRefusedError, CallTimeoutError
 from horus.scheduler import Scheduler
 from horus.testing.bench import command_kind, good, order
+from horus.testing.rig import strangers
 from horus.testing.rig.faults import Breaker
 from horus.testing.rig.file import RigDevice, RigFile
 from horus.testing.rig.keeper import Keeper
 from horus.testing.rig.live_faults import BenchFaults, WiredFaults
-from horus.testing.rig.onefile import write_robot
+from horus.testing.rig.onefile import with_other, write_robot
 from horus.testing.rig.twin_faults import TwinFaults
-from horus.testing.rig.twin_processes import TwinProcesses, TwinsDiedError
+from horus.testing.rig.twin_processes import START_WAIT, TwinProcesses, TwinsDiedError
 from horus.testing.rig.under_test import DeviceUnderTest, Faults, Journal, Neighbour
 
 #: Longest time (s) for the answer of a twin.
@@ -76,6 +77,8 @@ class LiveDevice(DeviceUnderTest):
         self._entry = device.entry
         self._command_kind = command_kind(device.entry)
         self._keeper: Keeper | None = None
+        #: Puts its own twin in its place again, after `put`.
+        self._put_back: Callable[[], None] = _nothing
         self.reopen()
 
     def reopen(self) -> None:
@@ -165,6 +168,7 @@ class LiveDevice(DeviceUnderTest):
             finally:
                 for end in self._ends():
                     end.close()
+                self._put_back()
 
     def _ends(self) -> list[Publisher | Subscriber | Caller]:
         senders, callers = self._senders.values(), self._callers.values()
@@ -206,6 +210,28 @@ class LiveDevice(DeviceUnderTest):
             lambda command: _send(sender, command),
             lambda: self._truth(entry.name),
         )
+
+    def strangers(self) -> list[str]:
+        """Return one: the rig of simulated time tries all of them."""
+        if self._twins is None:
+            return []
+        return [use for use in strangers.names(self.entry) if use != strangers.BLANK][:1]
+
+    def put(self, stranger: str) -> None:
+        """Begin again with another device's twin in its place, until the end."""
+        assert self._twins is not None
+        self.close()
+        self._put_back()
+        self._put_back = _nothing
+        entry = strangers.stand_in(stranger, self.entry)
+        self._put_back = self._twins.swap(
+            self.name,
+            lambda path: with_other(path, entry, self._folder / stranger),
+            START_WAIT * self.scale,
+        )
+        while self.data.recv() is not None:  # what its own twin sent
+            pass
+        self.reopen()
 
     @property
     def joints(self) -> int:
@@ -295,6 +321,10 @@ def _speak_for(node: DriverNode) -> None:
             words.say(node.bus.bus(), word)
         if isinstance(node, ActuatorNode):
             node.spoken_for()
+
+
+def _nothing() -> None:
+    pass
 
 
 def _send(sender: Publisher | None, command: Any) -> None:

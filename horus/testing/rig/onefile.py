@@ -36,6 +36,20 @@ def write_robot(robot: RobotConfig, devices: Iterable[DeviceEntry], folder: Path
     return path
 
 
+def with_other(path: Path, entry: DeviceEntry, to: Path) -> Path:
+    """Write a horus.yaml again, made by `write_robot`, with another device of that name."""
+    text = yaml.safe_load(path.read_text())
+    text["hardware"][entry.name] = {
+        "use": entry.use,
+        "bus": entry.bus,
+        **_given(entry.config),
+    }
+    to.mkdir(parents=True, exist_ok=True)
+    other = to / path.name
+    other.write_text(yaml.safe_dump(text, sort_keys=False))
+    return other
+
+
 def _given(config: Any) -> dict[str, Any]:
     """Return the options that differ from their defaults, as YAML has them."""
     found = {}

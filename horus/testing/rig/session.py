@@ -165,6 +165,8 @@ class RigSession:
                 hil.not_applicable(
                     f"{self.file.name} leaves it to another rig: checks: in its file"
                 )
+        if device is not None:
+            hil.applies(item, moves=device.moves)
         for hazard in item.iter_markers("hil_hazard"):
             why = hazards.reason(str(hazard.args[0]), device, self.file, self.allow)
             if why:

@@ -42,6 +42,12 @@ def twin(name: str, entry: DeviceEntry) -> Any:
     return driver.twin(_options(driver, entry))
 
 
+def stand_in(name: str, entry: DeviceEntry) -> DeviceEntry:
+    """Return one of `names`, but for the blank chip, as an entry at the place of a device."""
+    driver: Any = drivers()[name].load()
+    return replace(entry, use=name, driver=driver, config=_options(driver, entry), sim=None)
+
+
 def _related(one: type[Driver[Any, Any]], other: type[Driver[Any, Any]]) -> bool:
     """Return whether two drivers are for the same device: one twin is that of the other."""
     first, second = one.twin, other.twin

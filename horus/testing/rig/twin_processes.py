@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Union
 
 from horus.errors import HorusError
 from horus.hardware.processes import READY_FILE
@@ -34,13 +35,25 @@ class TwinsDiedError(HorusError, RuntimeError):
     """A process of simulated devices has ended in the middle of a run: nobody is there to check."""
 
 
+_Running = Union["subprocess.Popen[bytes]", Forked]
+_Begin = Callable[[list[str], Path, Path], _Running]
+
+
 @dataclass(frozen=True)
 class _Process:
-    running: subprocess.Popen[bytes] | Forked
-    #: Which devices it holds, in words.
-    what: str
+    running: _Running
+    #: Its buses, with commas.
+    bus: str
+    devices: Sequence[str]
+    config: Path
+    begin: _Begin
     ready: Path
     log: Path
+
+    @property
+    def what(self) -> str:
+        """Return which devices it holds, in words."""
+        return f"the simulated devices on {self.bus} ({', '.join(self.devices)})"
 
     def end(self) -> str:
         """Return how it ended, with what it printed at last; "" while it runs."""
@@ -96,16 +109,31 @@ class TwinProcesses:
         if death:
             raise TwinsDiedError(death)
 
+    def swap(
+        self, device: str, other: Callable[[Path], Path], seconds: float
+    ) -> Callable[[], None]:
+        """Begin those of a device's bus again from another horus.yaml, made from theirs.
+
+        What is returned begins them again as they were.
+
+        Raises:
+            TwinsError: they do not start within ``seconds``.
+
+        """
+        place, before = next((i, p) for i, p in enumerate(self._all) if device in p.devices)
+
+        def begin_again(config: Path) -> None:
+            _end([self._all.pop(place)])
+            self._add(before.bus, before.devices, config, before.begin)
+            self._all.insert(place, self._all.pop())
+            self._wait(seconds)
+
+        begin_again(other(before.config))
+        return lambda: begin_again(before.config)
+
     def stop(self) -> None:
         """End all."""
-        for one in self._all:
-            one.running.send_signal(signal.SIGTERM)
-        for one in self._all:
-            try:
-                one.running.wait(STOP_WAIT)
-            except subprocess.TimeoutExpired:
-                one.running.kill()
-                one.running.wait()
+        _end(self._all)
         self._all.clear()
 
     def _add(
@@ -113,15 +141,15 @@ class TwinProcesses:
         bus: str,
         devices: Sequence[str],
         config: Path,
-        begin: Callable[[list[str], Path, Path], subprocess.Popen[bytes] | Forked],
+        begin: _Begin,
     ) -> None:
         ready, log = config.parent / f"{bus}.ready", config.parent / f"{bus}.log"
+        ready.unlink(missing_ok=True)
         running = begin(["--config", str(config), "--bus", bus], ready, log)
-        what = f"the simulated devices on {bus} ({', '.join(devices)})"
-        self._all.append(_Process(running, what, ready, log))
+        self._all.append(_Process(running, bus, devices, config, begin, ready, log))
         self._watch(running.pid)
 
-    def _popen(self, arguments: list[str], ready: Path, log: Path) -> subprocess.Popen[bytes]:
+    def _popen(self, arguments: list[str], ready: Path, log: Path) -> _Running:
         command = [sys.executable, child.__file__, str(os.getpid()), "module", MODULE, *arguments]
         with log.open("wb") as printed:
             return subprocess.Popen(
@@ -133,7 +161,7 @@ class TwinProcesses:
                 start_new_session=True,  # the terminal's Ctrl-C is not for it
             )
 
-    def _forked(self, arguments: list[str], ready: Path, log: Path) -> Forked:
+    def _forked(self, arguments: list[str], ready: Path, log: Path) -> _Running:
         def hold() -> int:  # a new Python takes ten seconds there
             os.environ[READY_FILE] = str(ready)
             with log.open("wb") as printed:
@@ -153,6 +181,17 @@ class TwinProcesses:
             if time.monotonic() > deadline:
                 raise TwinsError(f"{waiting[0].what} do not start within {seconds:g} s")
             time.sleep(_LOOK_EVERY)
+
+
+def _end(processes: Sequence[_Process]) -> None:
+    for one in processes:
+        one.running.send_signal(signal.SIGTERM)
+    for one in processes:
+        try:
+            one.running.wait(STOP_WAIT)
+        except subprocess.TimeoutExpired:
+            one.running.kill()
+            one.running.wait()
 
 
 def _signal(number: int) -> str:

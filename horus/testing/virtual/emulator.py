@@ -20,10 +20,11 @@ from horus.testing.virtual.fetch import Cache
 
 MEMORY = 768  # MB
 #: What the kernel is told: no watching of the emulated timer, no cures for real processors' faults,
-#: no tests of itself.
+#: no tests of itself, nothing against attackers.
 KERNEL = (
     "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check tsc=reliable random.trust_cpu=on "
-    "cryptomgr.notests lsm=capability nokaslr"
+    "cryptomgr.notests lsm=capability nokaslr init_on_alloc=0 randomize_kstack_offset=off "
+    "nowatchdog audit=0 preempt=none"
 )
 _PR_SET_PDEATHSIG = 1
 
@@ -109,10 +110,12 @@ class Emulator:
         ]
         for line in hardware.LINES:
             here, there = socket.socketpair()
+            for end in (here, there):  # as little as there can be: what nobody reads is to be lost
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
             self._theirs += [here, there]
             words += ["-chardev", f"socket,id={line},fd={here.fileno()}"]
             words += ["-chardev", f"socket,id={line}.twin,fd={there.fileno()}"]
-            words += ["-device", f"virtserialport,chardev={line}.twin,name={line}.twin"]
+            words += ["-device", _far_end(line)]
         words += ["-device", "isa-serial,chardev=uart,index=1"]
         for name in hardware.PLUGGABLE:
             words += ["-device", json.dumps(hardware.properties(name))]
@@ -161,3 +164,10 @@ class Emulator:
 
     def _outside(self, name: str) -> str:
         return f"socket,id={name},fd={self._theirs_of(name).fileno()}"
+
+
+def _far_end(line: str) -> str:
+    """Return what is at the other end of a line of the machine."""
+    if line in hardware.UARTS:
+        return f"isa-serial,chardev={line}.twin,index={hardware.UARTS[line]},irq=5"
+    return f"virtserialport,chardev={line}.twin,name={line}.twin"

@@ -8,7 +8,7 @@ can_b      kvaser_pci at 0000:00:05.0               can_a
 can_c      kvaser_pci at 0000:00:08.0               can_d, by another CAN bus
 can_d      kvaser_pci at 0000:00:09.0               can_c
 uart       /dev/ttyS1, a 16550A                     `Port` uart.twin, in the machine too
-usb        /dev/ttyUSB0, an FTDI FT232 (0403:6001)  `Port` usb.twin, in the machine too
+usb        /dev/ttyUSB0, an FTDI FT232 (0403:6001)  /dev/ttyS2, a 16550A, in the machine too
 smbus      PIIX4 SMBus with EEPROMs at 0x50-0x57
 =========  =======================================  ================================================
 
@@ -48,6 +48,9 @@ DRIVERS = (
     *("i2c_dev", "i2c_piix4", "cuse", "can_raw", "can_isotp", "vcan", "vxcan", "slcan"),
     *("kvaser_pci", "uhci_hcd", "ftdi_sio"),
 )
+#: Those whose other end is a UART too, by its number: what nobody takes waits there in the open and
+#: can be thrown away. A port would hold it back, for who opens the line a minute later.
+UARTS: Mapping[str, int] = {"usb": 2}
 PORTS = Path("/sys/class/virtio-ports")
 
 
@@ -66,6 +69,13 @@ def line_of(device: str) -> str:
     if device == "/dev/ttyS1":
         return "uart"
     return "usb" if device.startswith("/dev/ttyUSB") else ""
+
+
+def far_end(line: str) -> Path | None:
+    """Return the device node of the other end of one of `LINES`; None if it has none."""
+    if line in UARTS:
+        return Path(f"/dev/ttyS{UARTS[line]}")
+    return port(f"{line}.twin")
 
 
 def port(name: str, ports: Path = PORTS) -> Path | None:

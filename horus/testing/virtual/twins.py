@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import select
 import signal
+import struct
 import sys
+import termios
 import time
+import tty
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,13 +43,38 @@ PATIENCE = 60.0
 #: Longest time (s) between two steps of twins that nobody speaks to, and between what they show of
 #: themselves unasked: in an emulated machine both cost a lot.
 STEP, TRUTH_EVERY = 0.05, 0.5
+#: Within what time (s) bytes are taken from a line, if anybody takes them.
+TAKEN = 0.1
+_WAITING = struct.Struct("i")
 
 
 class PortEnd(DeviceEnd):
-    """The far end of one of the machine's lines; while its adapter is unplugged, bytes are lost."""
+    """The far end of one of the machine's lines.
+
+    What still waits there when more is to be sent later is taken by nobody: it is lost, as on a
+    line with nobody at its end.
+    """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK))
+        super().__init__(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY))
+        self._is_uart = os.isatty(self._fd)
+        self._wrote = 0.0
+        if self._is_uart:
+            tty.setraw(self._fd)
+            about = termios.tcgetattr(self._fd)
+            about[4] = about[5] = termios.B115200
+            termios.tcsetattr(self._fd, termios.TCSANOW, about)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, having thrown away what nobody took."""
+        now = time.monotonic()
+        if self._is_uart and now - self._wrote > TAKEN:
+            waits = _WAITING.unpack(fcntl.ioctl(self._fd, termios.TIOCOUTQ, bytes(_WAITING.size)))
+            if waits[0]:
+                termios.tcflush(self._fd, termios.TCOFLUSH)
+                self.lost += waits[0]
+        self._wrote = now
+        super().write(data)
 
 
 class SteadyCan(CanBus):
@@ -56,7 +85,9 @@ class SteadyCan(CanBus):
         self._bus = bus
 
     def send(self, frame: CanFrame) -> None:
-        """Put one frame on the bus, if it can be."""
+        """Put one frame on the bus, if it can be; a damaged one gets to nobody."""
+        if frame.error:  # an adapter would send it as a frame like any other
+            return
         with contextlib.suppress(DeviceFault):
             self._bus.send(frame)
 
@@ -186,7 +217,7 @@ def other_adapter(channel: str, interfaces: Path = INTERFACES) -> str:
 def line_of(device: str) -> Path:
     """Return where the other end of a serial port of the machine is."""
     name = hardware.line_of(device)
-    found = hardware.port(f"{name}.twin") if name else None
+    found = hardware.far_end(name) if name else None
     if found is None:
         raise VirtualError(f"{device} is none of the machine's serial lines")
     return found
