@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.machinery
 import importlib.util
 import os
 import py_compile
 import select
+import shutil
 import struct
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from horus.hal.can import CanFrame
 from horus.hal.faults import DeviceFault, FaultKind
 from horus.hal.localcan import CanWire, LocalCan
 from horus.testing.rig import choice
+from horus.testing.rig.command import checks_folder
 from horus.testing.rig.faults import MeansError, qmp
 from horus.testing.rig.live_faults import WiredFaults
 from horus.testing.rig.under_test import Journal
@@ -186,6 +189,44 @@ def test_modules_are_compiled_beforehand_and_again_when_they_change(
     py_compile.compile(str(source), str(own), doraise=True)
     bytecode.prepare(place)
     assert not made.exists()  # Python's own is as good
+
+
+def test_the_checks_are_compiled_as_pytest_needs_them_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = tmp_path / "suite"
+    shutil.copytree(checks_folder(), suite, ignore=shutil.ignore_patterns("__pycache__"))
+    spec = importlib.machinery.ModuleSpec("horus_hil.checks", None, is_package=True)
+    spec.submodule_search_locations = [str(suite)]
+    monkeypatch.setattr(bytecode, "PACKAGES", ())
+    monkeypatch.setattr(bytecode, "find_spec", lambda _: spec)
+    asked = []
+
+    def compiled(folder: Path, end: str) -> None:
+        asked.append(end)
+        for source in suite.glob("test_*.py"):
+            made = folder / suite.relative_to("/") / "__pycache__" / f"{source.stem}{end}"
+            py_compile.compile(
+                str(source),
+                str(made),
+                invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH,
+            )
+
+    monkeypatch.setattr(bytecode, "_have_pytest_compile", compiled)
+    place = bytecode.prepare(tmp_path / "compiled")
+    bytecode.prepare(place)
+    assert asked == [f".{sys.implementation.cache_tag}-pytest-{pytest.__version__}.pyc"]
+    with (suite / "test_c01_identity.py").open("a") as file:
+        file.write("# changed\n")
+    bytecode.prepare(place)
+    assert len(asked) == 2
+
+
+def test_pytest_compiles_the_checks_into_a_folder_beside_the_files(tmp_path: Path) -> None:
+    end = f".{sys.implementation.cache_tag}-pytest-{pytest.__version__}.pyc"
+    bytecode._have_pytest_compile(tmp_path, end)
+    folder = tmp_path / checks_folder().resolve().relative_to("/") / "__pycache__"
+    assert (folder / f"test_c01_identity{end}").exists()
 
 
 def test_the_far_end_of_a_line_carries_bytes_and_loses_what_nobody_takes() -> None:

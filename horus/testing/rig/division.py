@@ -13,7 +13,7 @@ from horus.testing.rig.kinds import CHECKS
 _T = TypeVar("_T")
 #: How long the tests of a wire take, and a check of a device that takes commands, in conformance
 #: checks of one that measures.
-_WIRE, _COMMANDED = 1, 3
+_WIRE, _COMMANDED = 1, 2.5
 
 
 @dataclass
@@ -82,9 +82,9 @@ def divide(rig: RigFile, devices: list[str], wires: list[str], count: int) -> li
     return parts
 
 
-def _work(rig: RigFile, part: Part) -> int:
+def _work(rig: RigFile, part: Part) -> float:
     """Return how much there is to be done, in conformance checks of what measures."""
-    work = _WIRE * len(part.wires)
+    work = float(_WIRE * len(part.wires))
     for device in (rig.devices[name] for name in part.devices):
         checks = len(CHECKS if device.checks is None else device.checks)
         work += checks * (_COMMANDED if device.moves else 1)

@@ -72,9 +72,9 @@ def line_of(device: str) -> str:
 
 
 def far_end(line: str) -> Path | None:
-    """Return the device node of the other end of one of `LINES`; None if it has none."""
+    """Return the device node of the other end of one of `LINES`; None outside the machine."""
     if line in UARTS:
-        return Path(f"/dev/ttyS{UARTS[line]}")
+        return Path(f"/dev/ttyS{UARTS[line]}") if port("control") is not None else None
     return port(f"{line}.twin")
 
 
