@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -209,6 +210,29 @@ def test_two_machines_are_one_run(run: Callable[..., tuple[int, str]], tmp_path:
     suites = ElementTree.parse(tmp_path / "junit.xml").getroot().findall("testsuite")
     assert [suite.get("name") for suite in suites] == ["pytest 1", "pytest 2"]
     assert sum(int(suite.get("failures", "0")) for suite in suites) == 1
+
+
+def test_a_part_whose_report_is_not_whole_is_no_pass(
+    run: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Forgets(OnThisMachine):
+        def __init__(self, cache: object, shares: Sequence[Path]) -> None:
+            super().__init__(cache, shares)
+            self.share = shares[0]
+
+        def run(self, *words: Any, **more: Any) -> int:
+            super().run(*words, **more)
+            if self.share.name == "2":
+                (self.share / results.FILE_NAME).write_text("{")
+            return 0
+
+    monkeypatch.setattr(several, "Machine", Forgets)
+    status, said = run("--hil-report", "out")
+    assert status == 1
+    assert "what machine 2 found is not known" in said
+    report = results.read(tmp_path / "out")
+    assert report.verdict == "failed"
+    assert {result.device for result in report.checks} >= {"imu", "deep"}
 
 
 def test_it_is_compared_with_an_earlier_run(run: Callable[..., tuple[int, str]]) -> None:

@@ -11,9 +11,8 @@ from horus.testing.rig.file import RigDevice, RigFile, Wire
 from horus.testing.rig.kinds import CHECKS
 
 _T = TypeVar("_T")
-#: How long the tests of a wire take, and a check of a device that takes commands, in conformance
-#: checks of one that measures.
-_WIRE, _COMMANDED = 1, 2.5
+#: How long the tests of a wire take, and C11, which starts processes, in conformance checks.
+_WIRE, _SAFE = 1, 10
 
 
 @dataclass
@@ -82,10 +81,10 @@ def divide(rig: RigFile, devices: list[str], wires: list[str], count: int) -> li
     return parts
 
 
-def _work(rig: RigFile, part: Part) -> float:
-    """Return how much there is to be done, in conformance checks of what measures."""
-    work = float(_WIRE * len(part.wires))
+def _work(rig: RigFile, part: Part) -> int:
+    """Return how much there is to be done, in conformance checks."""
+    work = _WIRE * len(part.wires)
     for device in (rig.devices[name] for name in part.devices):
-        checks = len(CHECKS if device.checks is None else device.checks)
-        work += checks * (_COMMANDED if device.moves else 1)
+        checks = frozenset(CHECKS) if device.checks is None else device.checks
+        work += len(checks) + _SAFE * (device.moves and "C11" in checks)
     return work

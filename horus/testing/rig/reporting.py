@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: How a run ends that has passed, but whose report could not be written.
 UNWRITTEN = 2
+#: What is in the report of a run that goes on, or was killed.
+NOT_ENDED = "the run has not ended: it goes on, or it was killed"
 
 
 class RigCollector(collect.Collector):
@@ -39,7 +41,7 @@ class RigCollector(collect.Collector):
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Write that it has not ended: of a run that is killed no older report is found."""
         if not session.config.option.collectonly:
-            self.end("failed", "the run has not ended: it goes on, or it was killed")
+            self.end("failed", NOT_ENDED)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:

@@ -66,17 +66,24 @@ def run(rig: RigFile, named: str, arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="horus-hil-") as place:
         folders = [Path(place) / str(number) for number, _ in enumerate(parts, 1)]
         statuses = _run_all(named, rest, parts, folders)
-        status = merge.status(statuses)
+        reports = [_report(folder) for folder in folders]
+        # What is not known to have passed has not.
+        status = merge.status(
+            s or int(report is None) for s, report in zip(statuses, reports, strict=True)
+        )
         if options.junitxml is not None:
             try:
                 merge.junit({f.name: f / "junit.xml" for f in folders}, options.junitxml)
             except OSError as error:
                 print(reporting.unwritten(options.junitxml, error), file=sys.stderr)
                 unwritten = reporting.UNWRITTEN
-        reports = [results.read(f) for f in folders if (f / results.FILE_NAME).exists()]
-    if not reports:
+    whole = [report for report in reports if report is not None]
+    if not whole:
         return status
-    report = merge.merged(reports, list(rig.devices), status, time.monotonic() - began)
+    report = merge.merged(whole, list(rig.devices), status, time.monotonic() - began)
+    lost = [folder.name for folder, one in zip(folders, reports, strict=True) if one is None]
+    if lost:
+        report.reason = f"what machine {' and '.join(lost)} found is not known: see above"
     comparison = None if baseline is None else diff.compare(baseline, report)
     print(f"\n{text.text(report, comparison)}", end="")
     if options.hil_report is not None:
@@ -87,6 +94,15 @@ def run(rig: RigFile, named: str, arguments: Sequence[str]) -> int:
             print(reporting.unwritten(options.hil_report, error), file=sys.stderr)
             unwritten = reporting.UNWRITTEN
     return status or unwritten
+
+
+def _report(folder: Path) -> results.Report | None:
+    """Return what one machine found; None where it did not get to its end."""
+    try:
+        report = results.read(folder)
+    except results.ReportError:
+        return None
+    return None if report.reason == reporting.NOT_ENDED else report
 
 
 def _run_all(
