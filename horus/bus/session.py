@@ -135,15 +135,20 @@ def make_dir(path: Path) -> Path:
     while True:
         try:
             for folder in folders:
-                folder.mkdir(mode=0o700, exist_ok=True, parents=True)
+                # What is below the root is made step by step: each is private, and checked.
+                folder.mkdir(mode=0o700, exist_ok=True, parents=folder == base)
                 check_ours(folder)
             return path
         except SharedMemoryError:
             raise
         except OSError as error:
             # Gone in between: another process removed what it left empty.
-            if not isinstance(error, FileNotFoundError) or time.monotonic() > deadline:
+            gone = isinstance(error, FileNotFoundError) or (
+                isinstance(error, FileExistsError) and not os.path.lexists(folder)
+            )
+            if not gone or time.monotonic() > deadline:
                 raise explain(error, path) from None
+            time.sleep(0.0001)
 
 
 def explain(error: OSError, path: Path) -> SharedMemoryError:

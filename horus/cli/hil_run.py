@@ -11,6 +11,7 @@ RIG comes first. What follows it are options of pytest, such as -k, -x or -v, an
   --hil-person           somebody is at the terminal, to pull plugs
   --hil-scale X          multiply limits of time by X
   --hil-soak S           run the long checks too, each for S seconds
+  --hil-hang S           end the run when a check takes longer than this (600, times X)
   --hil-machines N       virtual machines of a virtual rig, each with some of its buses (one a core)
 
 Exit status: 0 passed, 1 failed, 2 usage, 3 the rig is not ready, 4 a hazard is not allowed, 5

@@ -62,7 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add(
         "--hil-hang",
-        type=float,
+        type=_above_zero,
         metavar="S",
         help="end the run when a check takes longer than this (default: 600, times X)",
     )
@@ -70,11 +70,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--hil-person", action="store_true", help="somebody is at the terminal, to pull plugs")
     add(
         "--hil-machines",
-        type=int,
+        type=at_least_one,
         metavar="N",
         help="virtual machines of a virtual rig (default: one for each core, at most one a bus)",
     )
-    add("--hil-part", action="store_true", help=argparse.SUPPRESS)  # of a run in several machines
+    # A part of a run in several machines, which has these devices, with commas.
+    add("--hil-part", default="", help=argparse.SUPPRESS)
     add("--hil-soak", type=_above_zero, metavar="S", help="run the long checks, for S seconds each")
 
 
@@ -86,6 +87,13 @@ def _above_zero(text: str) -> float:
     if not 0.0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a number above 0, not {text}")
     return number
+
+
+def at_least_one(text: str) -> int:
+    """Return a whole number above 0, of an option."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text}")
+    return int(text)
 
 
 def pytest_configure(config: pytest.Config) -> None:

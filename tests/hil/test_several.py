@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -16,7 +17,10 @@ from horus.testing.report import merge, results
 from horus.testing.rig import several
 from horus.testing.rig.division import Part, divide
 from horus.testing.rig.file import RigFile, load
+from horus.testing.virtual import emulator
 from horus.testing.virtual.errors import VirtualError
+from horus.testing.virtual.fetch import Cache
+from tests.hil.made_reports import full_report
 
 RIG = """\
 rig: {name: mine, kind: mock, allow: [motion]}
@@ -235,6 +239,86 @@ def test_a_part_whose_report_is_not_whole_is_no_pass(
     assert {result.device for result in report.checks} >= {"imu", "deep"}
 
 
+@pytest.fixture
+def breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Breaks(OnThisMachine):
+        def run(self, *words: Any, **more: Any) -> int:
+            raise VirtualError("the virtual machine has ended")
+
+    monkeypatch.setattr(several, "Machine", Breaks)
+
+
+def test_of_a_run_that_breaks_no_older_report_is_left(
+    run: Callable[..., tuple[int, str]], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    words = ("--hil-report", "out", "--junitxml", "junit.xml")
+    assert run(*words)[0] == 0
+    request.getfixturevalue("breaks")
+    with pytest.raises(VirtualError):
+        run(*words)
+    report = results.read(tmp_path / "out")
+    assert (report.verdict, report.checks) == ("failed", [])
+    assert "has not ended" in report.reason
+    assert not (tmp_path / "junit.xml").exists()
+
+
+def test_a_junit_file_that_is_cut_off_is_an_error_in_the_whole(tmp_path: Path) -> None:
+    good, cut = tmp_path / "good.xml", tmp_path / "cut.xml"
+    good.write_text('<testsuites><testsuite name="pytest" tests="2" errors="0"/></testsuites>')
+    cut.write_text('<testsuites><testsuite name="pyt')
+    merge.junit({"1": good, "2": cut, "3": tmp_path / "none.xml"}, tmp_path / "all.xml")
+    suites = ElementTree.parse(tmp_path / "all.xml").getroot().findall("testsuite")
+    assert [suite.get("name") for suite in suites] == ["pytest 1", "pytest 2", "pytest 3"]
+    assert [suite.get("errors") for suite in suites] == ["0", "1", "1"]
+    assert suites[1].find("testcase/error") is not None
+
+
+def test_of_a_test_that_ran_in_two_machines_the_worst_counts() -> None:
+    def part(status: results.Status) -> results.Report:
+        report = full_report("virtual")
+        report.devices, report.faults = [], []
+        report.checks = [results.CheckResult("own", "", "", "test_own.py::test_it", status)]
+        return report
+
+    for statuses in (("passed", "failed"), ("failed", "passed"), ("skipped", "failed")):
+        whole = merge.merged([part(one) for one in statuses], [], 1, 0.0)
+        assert [check.status for check in whole.checks] == ["failed"]
+
+
+@pytest.mark.parametrize("word", ["-x", "-vx", "--maxfail=1", "test_it.py::test_rate"])
+def test_what_is_for_one_machine_runs_in_one(
+    run: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setattr(several.inside, "run", lambda named, words: 42)
+    assert run(word)[0] == 42
+
+
+def test_an_emulator_that_is_killed_before_it_starts_does_not_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = emulator.Emulator(Cache(), [])
+    monkeypatch.setattr(one, "_command", lambda: ["sleep", "60"])
+    one.kill()
+    one.start()
+    assert one._process is not None
+    assert one._process.wait(10) == -signal.SIGKILL
+    one.close()
+
+
+def test_two_wires_between_two_buses_are_in_one_part_once(tmp_path: Path) -> None:
+    path = tmp_path / "rig.yaml"
+    path.write_text(
+        RIG.replace(
+            "wires:",
+            "  one: {use: odrive, bus: can_a, node: 1}\n  two: {use: odrive, bus: can_b, node: 2}\n"
+            "wires:\n  again: {kind: can-loopback, ends: [can_b, can_a]}",
+        )
+    )
+    rig = load(path)
+    names = [n for part in divide(rig, list(rig.devices), list(rig.wires), 9) for n in part.names]
+    assert sorted(names) == sorted([*rig.devices, *rig.wires])
+
+
 def test_it_is_compared_with_an_earlier_run(run: Callable[..., tuple[int, str]]) -> None:
     assert run("--hil-report", "before")[0] == 0
     status, said = run("--hil-baseline", "before", wrong="imu")
@@ -246,6 +330,7 @@ def test_it_is_compared_with_an_earlier_run(run: Callable[..., tuple[int, str]])
     ("words", "text"),
     [
         (["--rig-device", "imy", "--rig-device", "legs"], "no such device (did you mean 'imu'?)"),
+        (["--hil-machines", "0"], "must be a whole number above 0, not 0"),
         (["--rig-wire", "pear"], "no such wire (did you mean 'pair'?)"),
         (["--hil-report", "/proc/none"], "--hil-report /proc/none: cannot be written: "),
         (["--hil-baseline", "nowhere"], "--hil-baseline: nowhere: there is no such report"),
@@ -257,7 +342,7 @@ def test_wrong_words_are_told_before_a_machine_starts(
     status, said = run(*words)
     assert status == 2
     assert text in said
-    assert "machines" not in said
+    assert "machines at once" not in said
 
 
 def test_a_file_that_cannot_be_written_costs_nothing_but_itself(

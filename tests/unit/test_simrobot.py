@@ -151,7 +151,7 @@ def test_it_leaves_nothing_behind(yaml, shm):
         robot.run(0.1)
         assert os.environ["HORUS_SESSION_ID"]
     assert "HORUS_SESSION_ID" not in os.environ
-    assert not list((shm / "sessions").iterdir())
+    assert not list(shm.glob("sessions/*"))
     assert abs(horus.bus.monotonic_ns() - time.monotonic_ns()) < 1e9
 
 

@@ -18,6 +18,7 @@ VERDICTS: Mapping[int, tuple[Verdict, str]] = {
     4: ("hazard refused", ""),
     5: ("nothing ran", ""),
 }
+_WORST = ("error", "failed", "quarantined", "passed", "skipped")
 #: Exit statuses by what they hide: a part that ran hides one in which nothing did.
 _ORDER = (130, 1, 3, 2, 0, 4, 5)
 
@@ -63,22 +64,30 @@ def _once(lists: Iterable[list[Device]]) -> list[Device]:
 
 
 def _each(parts: Sequence[Report]) -> list[CheckResult]:
-    """Return what each test found; of one that several machines skipped the first is enough."""
+    """Return what each test found; of one that ran in several machines the worst."""
     found: dict[str, CheckResult] = {}
     for part in parts:
         for result in part.checks:
-            if result.test not in found or found[result.test].status == "skipped":
+            known = found.setdefault(result.test, result)
+            if _WORST.index(result.status) < _WORST.index(known.status):
                 found[result.test] = result
     return list(found.values())
 
 
 def junit(parts: Mapping[str, Path], to: Path) -> None:
-    """Write one junit.xml with the test suites of several; one that is not there is left out."""
+    """Write one junit.xml with the test suites of several; one that is not whole is an error."""
     whole = Xml.Element("testsuites", name="pytest tests")
     for name, path in parts.items():
-        if path.exists():
-            for suite in Xml.parse(path).getroot().iter("testsuite"):
-                suite.set("name", f"{suite.get('name', 'pytest')} {name}")
-                whole.append(suite)
+        try:
+            suites = list(Xml.parse(path).getroot().iter("testsuite"))
+        except (OSError, Xml.ParseError) as error:
+            lost = Xml.Element("testsuite", name="pytest", tests="1", errors="1")
+            case = Xml.SubElement(lost, "testcase", name=f"machine {name}")
+            text = f"what it found is not known: {error}"
+            Xml.SubElement(case, "error", message=text)
+            suites = [lost]
+        for suite in suites:
+            suite.set("name", f"{suite.get('name', 'pytest')} {name}")
+            whole.append(suite)
     text = Xml.tostring(whole, encoding="unicode")
     write_whole(to, f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')

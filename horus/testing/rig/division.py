@@ -66,7 +66,7 @@ def divide(rig: RigFile, devices: list[str], wires: list[str], count: int) -> li
             continue
         first, *others = (groups[root] for root in dict.fromkeys(roots))
         first.wires.append(name)
-        for other in others:  # a wire between two of them makes them one
+        for other in (part for part in others if part is not first):  # between two: they are one
             first.devices += other.devices
             first.wires += other.wires
             groups = {root: first if part is other else part for root, part in groups.items()}

@@ -166,9 +166,11 @@ class LiveDevice(DeviceUnderTest):
             try:
                 self.close()
             finally:
-                for end in self._ends():
-                    end.close()
-                self._put_back()
+                try:
+                    self._put_back()
+                finally:
+                    for end in self._ends():
+                        end.close()
 
     def _ends(self) -> list[Publisher | Subscriber | Caller]:
         senders, callers = self._senders.values(), self._callers.values()
@@ -229,7 +231,8 @@ class LiveDevice(DeviceUnderTest):
             lambda path: with_other(path, entry, self._folder / stranger),
             START_WAIT * self.scale,
         )
-        while self.data.recv() is not None:  # what its own twin sent
+        self._world.clear()  # it was that of its own twin
+        while self.data.recv() is not None:
             pass
         self.reopen()
 

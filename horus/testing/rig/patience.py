@@ -56,16 +56,19 @@ class Patience:
             yield  # another plugin has limits of its own
             return
 
+        step = STEP * self._rig.scale
+        first = step if item.session.shouldfail else self.seconds
+
         def ring(signum: int, frame: FrameType | None) -> NoReturn:
             at = f" at {Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else ""
-            text = f"it hangs: after {self.seconds:g} s it is still{at}"
+            text = f"it hangs: after {first:g} s it is still{at}"
             item.session.shouldfail = f"{item.name}: {text}; nothing more is tried on this rig"
             if self._rig.collector is not None:
                 self._rig.collector.reason = str(item.session.shouldfail)
             pytest.fail(text)  # no Exception, which a node would take for a fault of its driver
 
         signal.signal(signal.SIGALRM, ring)
-        signal.setitimer(signal.ITIMER_REAL, self.seconds, STEP)
+        signal.setitimer(signal.ITIMER_REAL, first, step)
         try:
             yield
         finally:

@@ -81,7 +81,7 @@ def collector(config: pytest.Config, rig: RigSession) -> RigCollector:
         CHECKS,
         None if folder is None else Path(folder),
         baseline,
-        part=config.getoption("hil_part"),
+        part=bool(config.getoption("hil_part")),
     )
 
 

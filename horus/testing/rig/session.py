@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -45,7 +46,7 @@ class RigSession:
 
     def __init__(self, config: pytest.Config, chosen: Choice) -> None:
         self.config = config
-        self.file: RigFile = chosen.rig
+        self.file: RigFile
         self.how = chosen.how
         self.journal = Journal()
         self.workshop: Workshop | None = None
@@ -60,6 +61,12 @@ class RigSession:
             self.wires = chosen_wires(chosen.rig, config.getoption("rig_wire"), named)
         except ConfigError as error:
             end(str(error), USAGE)
+        self._known_wires = chosen.rig.wires
+        #: A wire that is not tested need not be there.
+        self.file = replace(chosen.rig, wires=self.wires)
+        #: The devices of the whole run, of which this may be a part.
+        self.whole = frozenset(filter(None, config.getoption("hil_part").split(",")))
+        self.whole |= frozenset(self.devices)
         self.allow: frozenset[str] = frozenset()
         self._strict = bool(config.getoption("hil_strict"))
         self._readiness: ready.Readiness | None = None
@@ -99,7 +106,7 @@ class RigSession:
             metafunc.parametrize("device", list(self.devices.values()), ids=ids, indirect=True)
         if "wire" in metafunc.fixturenames:
             kinds = [mark.args[0] for mark in metafunc.definition.iter_markers("hil_needs")]
-            wires = [w for w in self.file.wires.values() if not kinds or w.kind in kinds]
+            wires = [w for w in self._known_wires.values() if not kinds or w.kind in kinds]
             # Without one there is a test all the same, which says what is missing.
             values: list[Any] = wires or [" or ".join(kinds) or "wire"]
             ids = [wire.id for wire in wires] or ["none"]

@@ -7,16 +7,19 @@ rig's buses. Each runs the checks of its own devices; their reports are put toge
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 
 from horus.errors import ConfigError
-from horus.testing.report import diff, html, merge, results, text
+from horus.testing.plugin import at_least_one
+from horus.testing.report import diff, html, machine, merge, results, text
 from horus.testing.rig import reporting
 from horus.testing.rig.division import Part, chosen_devices, chosen_wires, divide
 from horus.testing.rig.file import RigFile
@@ -34,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--rig-device", action="append", default=[])
     parser.add_argument("--rig-wire", action="append", default=[])
-    parser.add_argument("--hil-machines", type=int)
+    parser.add_argument("--hil-machines", type=at_least_one)
     parser.add_argument("--hil-report", type=Path)
     parser.add_argument("--hil-baseline", type=Path)
     parser.add_argument("--junitxml", "--junit-xml", type=Path)
@@ -48,8 +51,9 @@ def run(rig: RigFile, named: str, arguments: Sequence[str]) -> int:
     """
     try:
         options, rest = _parser().parse_known_args(arguments)
-    except argparse.ArgumentError:  # pytest itself says it better
-        return inside.run(named, arguments)
+    except argparse.ArgumentError as error:
+        print(error, file=sys.stderr)
+        return 2
     try:
         devices = chosen_devices(rig, options.rig_device)
         wires = chosen_wires(rig, options.rig_wire, options.rig_device)
@@ -60,9 +64,15 @@ def run(rig: RigFile, named: str, arguments: Sequence[str]) -> int:
         return 2
     count = options.hil_machines or len(os.sched_getaffinity(0))
     parts = divide(rig, list(devices), list(wires), count)
-    if len(parts) == 1 or any(word.partition("=")[0] in _ALONE for word in rest):
+    if len(parts) == 1 or any(map(_is_for_one, rest)):
         return inside.run(named, arguments)
     began, unwritten = time.monotonic(), 0
+    report = _begun(rig)
+    if options.hil_report is not None:  # of a run that is killed no older report is found
+        results.write(report, options.hil_report)
+    if options.junitxml is not None:
+        with contextlib.suppress(OSError):  # what is wrong with it is told when it is written
+            options.junitxml.unlink()
     with tempfile.TemporaryDirectory(prefix="horus-hil-") as place:
         folders = [Path(place) / str(number) for number, _ in enumerate(parts, 1)]
         statuses = _run_all(named, rest, parts, folders)
@@ -78,9 +88,8 @@ def run(rig: RigFile, named: str, arguments: Sequence[str]) -> int:
                 print(reporting.unwritten(options.junitxml, error), file=sys.stderr)
                 unwritten = reporting.UNWRITTEN
     whole = [report for report in reports if report is not None]
-    if not whole:
-        return status
-    report = merge.merged(whole, list(rig.devices), status, time.monotonic() - began)
+    if whole:
+        report = merge.merged(whole, list(rig.devices), status, time.monotonic() - began)
     lost = [folder.name for folder, one in zip(folders, reports, strict=True) if one is None]
     if lost:
         report.reason = f"what machine {' and '.join(lost)} found is not known: see above"
@@ -94,6 +103,19 @@ def run(rig: RigFile, named: str, arguments: Sequence[str]) -> int:
             print(reporting.unwritten(options.hil_report, error), file=sys.stderr)
             unwritten = reporting.UNWRITTEN
     return status or unwritten
+
+
+def _is_for_one(word: str) -> bool:
+    """Return whether an option or a test is for one machine: it would be amiss in the others."""
+    flags = word[1:] if word.startswith("-") and not word.startswith("--") else ""
+    return word.partition("=")[0] in _ALONE or "::" in word or (flags.isalpha() and "x" in flags)
+
+
+def _begun(rig: RigFile) -> results.Report:
+    """Return the report of a run that has just begun."""
+    now = datetime.now(timezone.utc).astimezone().isoformat(timespec="seconds")
+    about = results.Rig(rig.name, "virtual", str(rig.path), sorted(rig.allow))
+    return results.Report(about, now, 0.0, machine.versions(), "failed", reporting.NOT_ENDED)
 
 
 def _report(folder: Path) -> results.Report | None:
@@ -114,12 +136,13 @@ def _run_all(
     if lacks:
         raise VirtualError(lacks)
     bytecode.prepare(cache.folder / "bytecode")  # once, before they all look at it
+    whole = ",".join(name for part in parts for name in part.devices)
     print(f"{len(parts)} machines at once:")
     workers = []
     for part, folder in zip(parts, folders, strict=True):
         print(f"  [{folder.name}] {', '.join(part.names)}")
         folder.mkdir()
-        words = [*rest, "--hil-part", "--hil-report", str(folder)]
+        words = [*rest, "--hil-part", whole, "--hil-report", str(folder)]
         words += [f"--junitxml={folder / 'junit.xml'}"]
         words += [word for name in part.devices for word in ("--rig-device", name)]
         words += [word for name in part.wires for word in ("--rig-wire", name)]
@@ -135,11 +158,17 @@ def _run_all(
                 break
     finally:
         for worker in workers:
-            worker.end()
+            worker.kill()
+        for worker in workers:
+            worker.wait()
     for worker in workers:
         if worker.error is not None:
             raise worker.error
     return [worker.status for worker in workers]
+
+
+#: Lines of two machines are not to be mixed.
+_printing = threading.Lock()
 
 
 class _Lines:
@@ -154,8 +183,9 @@ class _Lines:
         """Print the lines that are whole now."""
         *lines, self._begun = (self._begun + data).split(b"\n")
         text = b"".join(self._prefix + line + b"\n" for line in lines)
-        while text:
-            text = text[os.write(self._fd, text) :]
+        with _printing:
+            while text:
+                text = text[os.write(self._fd, text) :]
 
     def end(self) -> None:
         """Print what is left."""
@@ -167,7 +197,8 @@ class _Worker(threading.Thread):
     """Starts a machine, has one part run in it, and ends it."""
 
     def __init__(self, machine: Machine, prefix: str, named: str, words: Sequence[str]) -> None:
-        super().__init__(name=f"machine {prefix}".strip())
+        # The kernel ends a machine with the thread that started it, and so with this process.
+        super().__init__(name=f"machine {prefix}".strip(), daemon=True)
         self.status = 1
         self.error: BaseException | None = None
         self._machine = machine
@@ -179,18 +210,20 @@ class _Worker(threading.Thread):
         """Do it; what goes wrong is kept in ``error``."""
         out, err = _Lines(1, self._prefix), _Lines(2, self._prefix)
         try:
-            with self._machine as machine:
-                self.status = machine.run(self._command, out=out.take, err=err.take)
+            with self._machine as running:
+                self.status = running.run(self._command, out=out.take, err=err.take)
+            out.end()
+            err.end()
         except BaseException as error:
             if not self._told_to_end:
                 self.error = error
-        finally:
-            out.end()
-            err.end()
 
-    def end(self) -> None:
-        """End the machine if it still runs, and wait until nothing of it is left."""
+    def kill(self) -> None:
+        """End the machine, if it still runs or is about to start."""
+        self._told_to_end = True
+        self._machine.kill()
+
+    def wait(self) -> None:
+        """Wait until nothing is left of it."""
         if self.ident is not None:
-            self._told_to_end = True
-            self._machine.kill()
             self.join()

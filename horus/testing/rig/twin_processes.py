@@ -123,12 +123,16 @@ class TwinProcesses:
         place, before = next((i, p) for i, p in enumerate(self._all) if device in p.devices)
 
         def begin_again(config: Path) -> None:
-            _end([self._all.pop(place)])
+            _end([self._all[place]])
             self._add(before.bus, before.devices, config, before.begin)
-            self._all.insert(place, self._all.pop())
+            self._all[place] = self._all.pop()
             self._wait(seconds)
 
-        begin_again(other(before.config))
+        try:
+            begin_again(other(before.config))
+        except BaseException:
+            begin_again(before.config)
+            raise
         return lambda: begin_again(before.config)
 
     def stop(self) -> None:

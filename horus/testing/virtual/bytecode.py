@@ -10,7 +10,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from importlib.util import MAGIC_NUMBER, cache_from_source, find_spec, source_hash
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def prepare(folder: Path) -> Path:
         if not _is_fresh(own, source) and not _is_fresh(made, source):
             with contextlib.suppress(OSError, py_compile.PyCompileError):
                 py_compile.compile(str(source), str(made), doraise=True)
-    with contextlib.suppress(OSError, PackageNotFoundError, subprocess.SubprocessError):
+    with contextlib.suppress(OSError, ImportError, subprocess.SubprocessError):
         _prepare_checks(folder)
     return folder
 
@@ -72,7 +72,9 @@ def _have_pytest_compile(folder: Path, end: str) -> None:
         for path in Path(place).rglob(f"*{end}"):
             made = folder / path.parent.relative_to(place) / "__pycache__" / path.name
             made.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, made)
+            draft = made.with_name(f".{made.name}-{os.getpid()}")
+            shutil.copyfile(path, draft)
+            draft.replace(made)  # a machine may be reading the old one
 
 
 def _sources() -> list[Path]:

@@ -43,6 +43,7 @@ class Emulator:
         self.ends: dict[str, socket.socket] = {}
         self._theirs: list[socket.socket] = []
         self._process: subprocess.Popen[bytes] | None = None
+        self._killed = False
 
     def start(self) -> None:
         """Start it."""
@@ -74,6 +75,8 @@ class Emulator:
             preexec_fn=end_with_parent,
             start_new_session=True,  # a Ctrl-C is for the command, not for the emulator
         )
+        if self._killed:
+            self._process.kill()
         for end in self._theirs:
             end.close()
         self._theirs.clear()
@@ -141,7 +144,8 @@ class Emulator:
         return self._process is not None and self._process.poll() is not None
 
     def kill(self) -> None:
-        """End the process, if there is one; `ended` says so then."""
+        """End the process, or the one that is about to start; `ended` says so then."""
+        self._killed = True
         process = self._process
         if process is not None:
             process.kill()

@@ -62,7 +62,7 @@ class PortEnd(DeviceEnd):
         if self._is_uart:
             tty.setraw(self._fd)
             about = termios.tcgetattr(self._fd)
-            about[4] = about[5] = termios.B115200
+            about[4] = about[5] = termios.B115200  # the emulated line has no bit rate: quickly
             termios.tcsetattr(self._fd, termios.TCSANOW, about)
 
     def write(self, data: bytes) -> None:
