@@ -9,13 +9,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from horus.errors import ConfigError
 from horus.testing.plugin import at_least_one
@@ -73,7 +76,7 @@ def run(rig: RigFile, named: str, arguments: Sequence[str]) -> int:
     if options.junitxml is not None:
         with contextlib.suppress(OSError):  # what is wrong with it is told when it is written
             options.junitxml.unlink()
-    with tempfile.TemporaryDirectory(prefix="horus-hil-") as place:
+    with _ending_in_order(), tempfile.TemporaryDirectory(prefix="horus-hil-") as place:
         folders = [Path(place) / str(number) for number, _ in enumerate(parts, 1)]
         statuses = _run_all(named, rest, parts, folders)
         reports = [_report(folder) for folder in folders]
@@ -103,6 +106,21 @@ def run(rig: RigFile, named: str, arguments: Sequence[str]) -> int:
             print(reporting.unwritten(options.hil_report, error), file=sys.stderr)
             unwritten = reporting.UNWRITTEN
     return status or unwritten
+
+
+@contextlib.contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end the machines and remove what is in the way, as Ctrl-C does."""
+
+    def end(signum: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + signum)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _is_for_one(word: str) -> bool:
