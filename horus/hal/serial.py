@@ -60,7 +60,7 @@ class SerialLink(Link):
         super().__init__(device, bus.name, station, clock)
         self.bus = bus
         self._stream: Deframer | None = None
-        #: When each of the frames that `frames` returned last was there, at the latest.
+        #: When each of the frames that `frames` returned last was there, as the bit rate has it.
         self.frame_stamps: list[int] = []
         self._looked_ns = self.clock()
 
@@ -80,9 +80,9 @@ class SerialLink(Link):
     def frames(self, framing: Framing) -> list[bytes]:
         """Return the frames that have come by themselves since the last call; never wait.
 
-        `stamp_ns` becomes the time at which the newest one was there. Frames that waited together
-        did not come together: `frame_stamps` has for each by when it was there, since what is
-        behind it took its time on the wire. None is before the last look.
+        `stamp_ns` becomes the time of this look. Frames that waited together did not come together:
+        `frame_stamps` has an estimate for each, since what is behind it took its time on the wire.
+        None is before the last look; where a bit rate is none (USB), they may be that much early.
         """
         if self._stream is None or self._stream.framing is not framing:
             self._stream = Deframer(framing)

@@ -121,12 +121,16 @@ def port():
     except DeviceFault:
         return None
 far = twins.PortEnd(twins.line_of("/dev/ttyUSB0"))
+def whole(read, count):
+    found = bytearray()
+    until(lambda: found.extend(read(0.1)) or len(found) >= count)
+    return bytes(found)
 for _ in range(2):
     near = until(port)
     near.write(b"question")
-    print(until(lambda: far.read(0.1)))
+    print(whole(far.read, 8))
     far.write(b"answer")
-    print(until(lambda: near.read(0.1)))
+    print(whole(near.read, 6))
     guest.unplug("usb")
     print(fault(lambda: near.read(0.1)).kind.name, fault(lambda: near.write(b"x")).kind.name)
     near.close()

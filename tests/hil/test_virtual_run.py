@@ -28,7 +28,8 @@ def test_every_device_is_who_it_should_be_behind_a_real_kernel(tmp_path: Path) -
     assert report.rig.kind == "virtual"
     assert report.verdict == "passed"
     passed = {check.device for check in report.checks if check.status == "passed"}
-    assert passed == {"imu", "power", "left", "right", "arm", "gnss"}
+    assert passed == {"imu", "power", "left", "arm", "gnss"}
+    assert {device.name for device in report.devices} == {*passed, "right"}
     assert (tmp_path / "report.html").exists()
     assert Xml.parse(tmp_path / "junit.xml").getroot().find("testsuite") is not None
 
