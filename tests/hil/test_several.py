@@ -49,6 +49,16 @@ def rig(tmp_path: Path) -> RigFile:
     return load(path)
 
 
+def rig_of_two_motors(folder: Path, wires: str = "") -> RigFile:
+    """Return the rig with a motor at each end of its pair, and more wires."""
+    motors = (
+        "  one: {use: odrive, bus: can_a, node: 1}\n  two: {use: odrive, bus: can_b, node: 2}\n"
+    )
+    path = folder / "rig.yaml"
+    path.write_text(RIG.replace("wires:", f"{motors}wires:{wires}"))
+    return load(path)
+
+
 def sets(parts: Sequence[Part]) -> list[set[str]]:
     return [set(part.names) for part in parts]
 
@@ -69,15 +79,7 @@ def test_what_shares_a_bus_is_in_one_machine_and_the_work_is_even(rig: RigFile) 
 
 
 def test_a_wire_between_the_buses_of_devices_makes_them_one(tmp_path: Path) -> None:
-    path = tmp_path / "rig.yaml"
-    path.write_text(
-        RIG.replace(
-            "wires:",
-            "  one: {use: odrive, bus: can_a, node: 1}\n  two: {use: odrive, bus: can_b, node: 2}\n"
-            "wires:",
-        )
-    )
-    rig = load(path)
+    rig = rig_of_two_motors(tmp_path)
     parts = sets(divide(rig, list(rig.devices), list(rig.wires), 9))
     assert {"one", "two", "pair"} in parts
     assert sorted(name for part in parts for name in part) == sorted([*rig.devices, *rig.wires])
@@ -306,15 +308,7 @@ def test_an_emulator_that_is_killed_before_it_starts_does_not_go_on(
 
 
 def test_two_wires_between_two_buses_are_in_one_part_once(tmp_path: Path) -> None:
-    path = tmp_path / "rig.yaml"
-    path.write_text(
-        RIG.replace(
-            "wires:",
-            "  one: {use: odrive, bus: can_a, node: 1}\n  two: {use: odrive, bus: can_b, node: 2}\n"
-            "wires:\n  again: {kind: can-loopback, ends: [can_b, can_a]}",
-        )
-    )
-    rig = load(path)
+    rig = rig_of_two_motors(tmp_path, "\n  again: {kind: can-loopback, ends: [can_b, can_a]}")
     names = [n for part in divide(rig, list(rig.devices), list(rig.wires), 9) for n in part.names]
     assert sorted(names) == sorted([*rig.devices, *rig.wires])
 

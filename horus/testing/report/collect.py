@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from horus.testing.report import diff, html, machine, merge, results, text, words
+from horus.testing.report import diff, html, machine, results, text, words
 from horus.testing.report.markup import clean
 from horus.testing.report.results import (
     NOT_APPLICABLE,
@@ -103,7 +103,7 @@ class Collector:
         if session.config.option.collectonly:
             return
         status = int(session.exitstatus)
-        verdict, reason = merge.verdict(status)
+        verdict, reason = results.verdict(status)
         self.end(verdict, self.reason or reason)
 
     def end(self, verdict: Verdict, reason: str = "") -> None:

@@ -7,25 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from horus.testing.report.results import CheckResult, Device, Report, Verdict, write_whole
+from horus.testing.report import results
+from horus.testing.report.results import CheckResult, Device, Report, write_whole
 
-#: How a run ends: what is said of it.
-VERDICTS: Mapping[int, tuple[Verdict, str]] = {
-    0: ("passed", ""),
-    1: ("failed", ""),
-    130: ("failed", "the run was interrupted: what is not here was not run"),
-    3: ("not ready", ""),
-    4: ("hazard refused", ""),
-    5: ("nothing ran", ""),
-}
 _WORST = ("error", "failed", "quarantined", "passed", "skipped")
 #: Exit statuses by what they hide: a part that ran hides one in which nothing did.
 _ORDER = (130, 1, 3, 2, 0, 4, 5)
-
-
-def verdict(status: int) -> tuple[Verdict, str]:
-    """Return what is said of a run with this exit status, and why."""
-    return VERDICTS.get(status, ("failed", f"pytest ended with status {status}"))
 
 
 def status(parts: Iterable[int]) -> int:
@@ -44,7 +31,7 @@ def merged(parts: Sequence[Report], order: Sequence[str], status: int, seconds: 
     facts: dict[str, str] = {}
     for part in parts:
         facts.update(part.rig.facts)
-    said, why = verdict(status)
+    said, why = results.verdict(status)
     reasons = dict.fromkeys(part.reason for part in parts if part.verdict == said and part.reason)
     return Report(
         rig=replace(first.rig, facts=facts),

@@ -30,6 +30,16 @@ Kind = Literal["mock", "virtual", "real"]
 Status = Literal["passed", "failed", "error", "quarantined", "skipped"]
 Verdict = Literal["passed", "failed", "nothing ran", "not ready", "hazard refused"]
 
+#: How a run ends: what is said of it.
+VERDICTS: Mapping[int, tuple[Verdict, str]] = {
+    0: ("passed", ""),
+    1: ("failed", ""),
+    130: ("failed", "the run was interrupted: what is not here was not run"),
+    3: ("not ready", ""),
+    4: ("hazard refused", ""),
+    5: ("nothing ran", ""),
+}
+
 
 class ReportError(HorusError, ValueError):
     """A report cannot be read, or what it says makes no sense."""
@@ -157,6 +167,11 @@ class Report:
     devices: list[Device] = field(default_factory=list)
     checks: list[CheckResult] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+
+
+def verdict(status: int) -> tuple[Verdict, str]:
+    """Return what is said of a run with this exit status, and why."""
+    return VERDICTS.get(status, ("failed", f"pytest ended with status {status}"))
 
 
 def write(report: Report, folder: Path) -> Path:

@@ -46,7 +46,6 @@ class RigSession:
 
     def __init__(self, config: pytest.Config, chosen: Choice) -> None:
         self.config = config
-        self.file: RigFile
         self.how = chosen.how
         self.journal = Journal()
         self.workshop: Workshop | None = None
@@ -63,7 +62,7 @@ class RigSession:
             end(str(error), USAGE)
         self._known_wires = chosen.rig.wires
         #: A wire that is not tested need not be there.
-        self.file = replace(chosen.rig, wires=self.wires)
+        self.file: RigFile = replace(chosen.rig, wires=self.wires)
         #: The devices of the whole run, of which this may be a part.
         self.whole = frozenset(filter(None, config.getoption("hil_part").split(",")))
         self.whole |= frozenset(self.devices)
