@@ -200,7 +200,7 @@ class Ours(Adapter):
     ) -> None:
         """Run nodes with this tick function for some seconds; ``work`` names the row."""
         best = work == "jitter_best"
-        scheduler = horus.Scheduler(rt=best, spin=SPIN if best else 0.0)
+        scheduler = horus.Scheduler(rt=best, spin=SPIN if best else None)
         for number in range(count):
             scheduler.add(horus.Node(f"node_{number}", tick=tick, rate=rate))
         scheduler.run(seconds)

@@ -13,7 +13,7 @@ from heapq import heapify, heappop, heapreplace
 from typing import TYPE_CHECKING
 
 from horus.node.info import NodeInfo
-from horus.scheduler.clock import SimClock
+from horus.scheduler.clock import SimClock, SystemClock
 from horus.scheduler.task import FOREVER_NS, Task
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ __all__ = ["LeftOut", "Loop"]
 SLICE_NS = 20_000_000
 #: A pause shorter than this is waited out awake: the kernel could not wake the thread in time.
 SHORTEST_SLEEP_NS = 20_000
+#: The kernel takes up to about so long to wake a thread: who wakes up that much before a tick and
+#: waits for the rest awake begins it on time.
+WAKING_NS = 100_000
+#: At most this share of the time goes into that waiting, whatever the rates.
+WAKING_SHARE = 20
 #: From so many skipped ticks on, if more than one in six is, a node is said to be too slow.
 MANY_OVERRUNS = 20
 # A heap of plain ints, due time above, place in the order below, compares faster than tuples.
@@ -59,11 +64,16 @@ class Loop:
     _single = False
 
     def __init__(
-        self, clock: Clock, failed: Callable[[Task, Exception], bool], spin_ns: int = 0
+        self,
+        clock: Clock,
+        failed: Callable[[Task, Exception], bool],
+        spin_ns: int | None = None,
     ) -> None:
         self._clock = clock
         self._failed = failed
-        self._spin_ns = spin_ns
+        self._asked_ns = spin_ns
+        #: How long before a tick the loop is awake.
+        self._spin_ns = spin_ns or 0
         self._heap: list[int] = []
         self._rates: list[tuple[Task, float]] = []
         self.tasks: list[Task] = []
@@ -105,6 +115,8 @@ class Loop:
                 if self.stopping:
                     break  # stop() came between the two lines above
                 self._apply_rates()
+                if self._asked_ns is None and isinstance(self._clock, SystemClock):
+                    self._spin_ns = self._waking()
                 self._heap = [
                     (task.due << PLACE_BITS) | place
                     for place, task in enumerate(places)
@@ -114,6 +126,11 @@ class Loop:
                 self._run(places)
                 for key in self._heap:
                     places[key & PLACE_MASK].due = key >> PLACE_BITS
+
+    def _waking(self) -> int:
+        """Return how long before a tick the loop is to be awake where nothing was asked for."""
+        often = sum(1e9 / task.step for task in self.tasks if task.call is not None)
+        return min(WAKING_NS, round(1e9 / (often * WAKING_SHARE))) if often else 0
 
     def _due(self) -> int:
         """Return when the tick that is under way was due."""

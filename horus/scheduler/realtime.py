@@ -17,14 +17,13 @@ from dataclasses import dataclass
 
 from horus.node.options import checked_seconds
 from horus.scheduler import resident
+from horus.scheduler.loop import WAKING_NS
 from horus.scheduler.permits import permits, throttled
 
 __all__ = ["VARIABLE", "Manners", "RealTime", "asked"]
 
 #: Says for all schedulers of a process that they run in real time: ``priority=40,cpus=1+2``.
 VARIABLE = "HORUS_RT"
-#: The spin before a tick (ns): longer than a thread takes to wake up, as a rule.
-SPIN_NS = 100_000
 #: At most this share of the shortest period is spent awake, so that the throttle stays away.
 SPIN_SHARE = 4
 
@@ -69,7 +68,7 @@ class RealTime:
 
     def spin_ns(self, highest_rate: float) -> int:
         """Return the spin before a tick where the fastest node has this rate (Hz; 0: none)."""
-        wanted = SPIN_NS if self.spin is None else round(self.spin * 1e9)
+        wanted = WAKING_NS if self.spin is None else round(self.spin * 1e9)
         return min(wanted, round(1e9 / highest_rate / SPIN_SHARE)) if highest_rate else wanted
 
 

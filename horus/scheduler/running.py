@@ -36,7 +36,7 @@ class Run:
         self,
         nodes: Iterable[tuple[Node, int]],
         clock: Clock,
-        spin_ns: int,
+        spin_ns: int | None,
         realtime: RealTime | None = None,
         seed: int | None = None,
     ) -> None:

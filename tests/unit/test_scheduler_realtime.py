@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -178,6 +179,35 @@ def test_the_spin_is_a_small_part_of_the_shortest_period() -> None:
     assert horus.RealTime().spin_ns(1000) == 100_000
     assert horus.RealTime().spin_ns(10_000) == 25_000
     assert horus.RealTime(spin=0).spin_ns(50) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "rates", "awake_ns"),
+    [
+        ({}, [100], 100_000),  # as long as a thread takes to wake up
+        ({}, [1000], 50_000),  # a twentieth of the time
+        ({}, [500, 500], 50_000),  # of all nodes together
+        ({}, [100] * 300, 1667),
+        ({"spin": 0.0}, [100], 0),
+        ({"spin": 0.002}, [1000], 2_000_000),
+        ({"clock": horus.SimClock()}, [100], 0),
+    ],
+)
+def test_a_loop_is_awake_a_moment_before_its_ticks(
+    options: dict[str, Any], rates: list[float], awake_ns: int
+) -> None:
+    seen: list[int] = []
+    scheduler = horus.Scheduler(**options)
+
+    def tick(node: horus.Node) -> None:
+        assert scheduler._run is not None
+        seen.append(scheduler._run._loop._spin_ns)
+        scheduler.stop()
+
+    for number, rate in enumerate(rates):
+        scheduler.add(horus.Node(f"node_{number}", tick=tick, rate=rate))
+    scheduler.run()
+    assert seen[0] == awake_ns
 
 
 def test_options_go_through_the_environment_and_back(monkeypatch: pytest.MonkeyPatch) -> None:
