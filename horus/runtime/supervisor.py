@@ -40,6 +40,8 @@ _SWEEP_GRACE = 1.0
 _LOOK_AFTER = 3.0
 #: How long (s) the kernel may take to end a process that hangs, until its devices are made safe.
 _KILL_PATIENCE = 0.2
+#: How many guardians may take the place of one that was killed.
+_GUARDIANS = 5
 #: In the environment: what hardware processes, and nodes, make when they are ready.
 READY_FILE, STARTED_FILE = "HORUS_READY_FILE", "HORUS_STARTED_FILE"
 _WHY = {signal.SIGINT: "Ctrl+C", signal.SIGHUP: "the terminal has gone"}
@@ -98,6 +100,8 @@ class Supervisor:
         )
         self._stop: StopSequence | None = None
         self._stop_signal: signal.Signals | None = None
+        #: True when there is no guardian, and there can be none.
+        self._unguarded = False
         #: The least exit status: 1 when the run itself failed, not one of its processes.
         self._floor = 0
         #: Processes started so far, restarts included.
@@ -313,6 +317,7 @@ class Supervisor:
                 else:
                     self._read(key.data)
         self._reap()
+        self._keep_guarded()
         self._end_hung()
 
     def _end_hung(self) -> None:
@@ -345,6 +350,23 @@ class Supervisor:
                     known[ended.si_pid]()
                 else:
                     os.waitpid(ended.si_pid, os.WNOHANG)
+
+    def _keep_guarded(self) -> None:
+        """Put another guardian in the place of one that was killed; without one there is no run."""
+        ended = self._guardian.end
+        if not ended or self._unguarded:
+            return
+        self._unguarded = self._guardian.renewals >= _GUARDIANS
+        if not self._unguarded:
+            try:
+                self._guardian.renew()
+            except OSError as error:
+                ended = f"{ended}; another cannot be started: {error.strerror or error}"
+                self._unguarded = True
+        if self._unguarded:
+            self._fail(f"its guardian has ended, which stops motors if this process dies: {ended}")
+        else:
+            self._report.say(f"   Started another guardian, for one that ended: {ended}")
 
     def _tell_ends(self) -> None:
         ended = self._report.ends(self._processes)

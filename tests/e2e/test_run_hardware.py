@@ -183,6 +183,36 @@ def test_a_driver_that_hangs_when_the_supervisor_is_killed_has_its_device_made_s
     assert run.err.startswith("   wheel: made safe by the supervisor (told to stop on can0")
 
 
+def test_a_guardian_that_is_killed_has_a_successor_that_does_its_work(robot, horus_run, is_gone):
+    run = horus_run("--mock", "--grace", "0.5")
+    run.wait_for(ARMED)
+    os.kill(child_of(run, "guardian.py"), signal.SIGKILL)
+    run.wait_for(
+        r"^   Started another guardian, for one that ended: killed by signal 9 \(SIGKILL\)$"
+    )
+    driver = child_of(run, "horus.hardware.worker")
+    os.kill(driver, signal.SIGSTOP)
+    run.signal(signal.SIGKILL)
+    assert is_gone(driver)
+    run.finish()
+    assert "   wheel: made safe by the supervisor (told to stop on can0" in run.err
+
+
+def test_a_run_whose_guardians_are_all_killed_is_stopped(robot, horus_run):
+    run = horus_run("--mock")
+    run.wait_for(ARMED)
+    for count in range(1, 7):
+        os.kill(child_of(run, "guardian.py"), signal.SIGKILL)
+        if count < 6:
+            run.wait_for(rf"(?s:(Started another guardian.*){{{count}}})")
+    run.wait_for(
+        r"^ Stopping all processes \(its guardian has ended, which stops motors if this process "
+        r"dies: killed by signal 9 \(SIGKILL\)\)\.\.\.$"
+    )
+    assert run.finish() == 1
+    assert "   Stopped [can0]" in run.lines
+
+
 #: Runs programs that stand for hardware processes: kind and source of each.
 SUPERVISE = """\
 import os, sys

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -72,3 +74,21 @@ def test_what_one_run_has_cut_no_other_run_gives_back(
         assert third.restore(rig.devices) == []
     finally:
         third.close()
+
+
+def test_a_guardian_that_is_killed_has_a_successor_before_the_next_device(tmp_path: Path) -> None:
+    rig = tmp_path / "rig.yaml"
+    rig.write_text(RIG.format(name="one", url="http://127.0.0.1:9"))
+    made = Workshop(load(rig), ())
+    try:
+        first = made._guardian.pid
+        os.kill(first, signal.SIGKILL)
+        os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+        made.keep_guarded()
+        assert made._guardian.pid != first
+        assert made._guardian.end == ""
+        made.keep_guarded()
+        assert made._guardian.renewals == 1, "one that is at work is left alone"
+    finally:
+        made.close()
+    assert made._guardian.end == "exit code 0", "it knows this run, and was told that all is well"

@@ -78,6 +78,7 @@ def _live(
     rig: RigSession, about: RigDevice, folder: Path, session: pytest.Session
 ) -> Iterator[DeviceUnderTest]:
     assert rig.workshop is not None
+    rig.workshop.keep_guarded()
     breakers = rig.workshop.breakers(about.entry.name)
     twins = rig.workshop.twins if rig.has_twins else None
     made = LiveDevice(rig.file, about, rig.journal, folder, breakers, twins)

@@ -82,6 +82,11 @@ class Workshop:
                 found[fault] = self._made[place, fault]
         return found
 
+    def keep_guarded(self) -> None:
+        """Put another guardian in the place of one that was killed."""
+        if self._guardian.end:
+            self._guardian.renew()
+
     def restore(self, devices: Iterable[str]) -> list[str]:
         """Put right what a run that was killed may have left cut; return what goes wrong.
 
