@@ -3,7 +3,7 @@
 RIG comes first. What follows it are options of pytest, such as -k, -x or -v, and these:
 
   --rig-device NAME      this device alone; may be given several times
-  --rig-wire NAME        this wire alone; likewise
+  --rig-wire NAME        this wire alone, without the devices; likewise
   --allow HAZARD         motion, heat, memory or unplug, where the rig's file allows it too
   --hil-report DIR       write report.json and report.html into this folder
   --hil-baseline FILE    compare with the report.json of an earlier run

@@ -103,7 +103,7 @@ def pytest_configure(config: pytest.Config) -> None:
     choice = config.getoption("rig")
     if choice is None:
         choice = os.environ.get("HORUS_RIG") or None
-    if choice is not None:
+    if choice is not None and not config.getoption("help"):
         from horus.testing.rig import session
 
         session.begin(config, choice)

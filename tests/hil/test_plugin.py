@@ -167,3 +167,40 @@ def test_the_tests_that_the_readme_shows_run_on_a_rig(tmp_path: Path) -> None:
     done = run_pytest(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "about"),
+    [
+        (["--rig-wire", "known"], {"known"}),
+        (["--rig-wire", "known", "--rig-device", "imu"], {"known", "imu"}),
+        (["--rig-device", "imu"], {"imu"}),
+    ],
+)
+def test_what_is_named_alone_is_tested_alone(
+    words: list[str], about: set[str], tmp_path: Path
+) -> None:
+    rig = tmp_path / "rig.yaml"
+    rig.write_text(
+        "rig: {name: two, kind: mock}\n"
+        "buses: {chips: {use: i2c, device: /dev/i2c-77}}\n"
+        "hardware:\n"
+        "  imu: {use: mpu6050, bus: chips}\n"
+        "  power: {use: ina219, bus: chips}\n"
+        "wires:\n"
+        "  known: {kind: i2c-known, bus: chips, address: 0x68, read: {reg: 0x75, value: 0x68}}\n"
+    )
+    from horus.testing.report import results
+
+    suite = ["--pyargs", "horus_hil.checks", "-k", "known or test_c01"]
+    done = run_pytest(tmp_path, *suite, "--rig", str(rig), "--hil-report", "out", *words)
+    assert done.returncode == 0, done.stdout
+    report = results.read(tmp_path / "out")
+    assert {check.device for check in report.checks} == about
+
+
+def test_the_help_of_pytest_needs_no_rig(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, "--rig", "mokc", "--help")
+    assert done.returncode == 0
+    assert "--rig-wire" in done.stdout
+    assert done.stderr == ""

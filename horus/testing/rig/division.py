@@ -28,8 +28,13 @@ class Part:
         return [*self.devices, *self.wires]
 
 
-def chosen_devices(rig: RigFile, names: list[str]) -> dict[str, RigDevice]:
-    """Return the devices of these names, all for none; an unknown one is a `ConfigError`."""
+def chosen_devices(rig: RigFile, names: list[str], wires: list[str]) -> dict[str, RigDevice]:
+    """Return the devices of these names; for none all, unless wires are named alone.
+
+    An unknown one is a `ConfigError`.
+    """
+    if not names and wires:
+        return {}
     return _chosen("--rig-device", "device", names, rig.devices, rig)
 
 

@@ -55,9 +55,10 @@ class RigSession:
         self.person = bool(config.getoption("hil_person"))
         self.scale: float = config.getoption("hil_scale") or SCALES.get(chosen.rig.kind, 1.0)
         named: list[str] = config.getoption("rig_device")
+        wires: list[str] = config.getoption("rig_wire")
         try:
-            self.devices = chosen_devices(chosen.rig, named)
-            self.wires = chosen_wires(chosen.rig, config.getoption("rig_wire"), named)
+            self.devices = chosen_devices(chosen.rig, named, wires)
+            self.wires = chosen_wires(chosen.rig, wires, named)
         except ConfigError as error:
             end(str(error), USAGE)
         self._known_wires = chosen.rig.wires
@@ -121,7 +122,9 @@ class RigSession:
             items[:] = [item for item in items if item not in left_out]
 
     def _is_left_out(self, item: pytest.Item) -> bool:
-        """Return whether a test is about a wire of the rig that was not chosen."""
+        """Return whether a test is about a wire that was not chosen, or about devices at all."""
+        if not self.devices and "device" in getattr(item, "fixturenames", ()):
+            return True
         about = getattr(getattr(item, "callspec", None), "params", {}).get("wire")
         return isinstance(about, Wire) and about.name not in self.wires
 

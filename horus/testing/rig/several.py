@@ -58,7 +58,7 @@ def run(rig: RigFile, named: str, arguments: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 2
     try:
-        devices = chosen_devices(rig, options.rig_device)
+        devices = chosen_devices(rig, options.rig_device, options.rig_wire)
         wires = chosen_wires(rig, options.rig_wire, options.rig_device)
         baseline = reporting.earlier(options.hil_baseline)
         reporting.look_at(options.hil_report)
