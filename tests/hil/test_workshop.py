@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from horus.testing.rig.file import load
+from horus.testing.rig.twin_processes import TwinProcesses
 from horus.testing.rig.workshop import Workshop
 
 RIG = """\
@@ -92,3 +93,17 @@ def test_a_guardian_that_is_killed_has_a_successor_before_the_next_device(tmp_pa
     finally:
         made.close()
     assert made._guardian.end == "exit code 0", "it knows this run, and was told that all is well"
+
+
+def test_wires_alone_need_no_simulated_devices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(TwinProcesses, "start", lambda *given: started.append(given))
+    path = tmp_path / "rig.yaml"
+    path.write_text(RIG.format(name="one", url="http://127.0.0.1:9").replace("real", "mock"))
+    rig = load(path)
+    Workshop(rig, (), twins=True).close()
+    assert started == []
+    Workshop(rig, rig.devices, twins=True).close()
+    assert len(started) == 1

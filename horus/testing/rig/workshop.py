@@ -140,6 +140,8 @@ class Workshop:
         roots_used = {rig.root_of(end) for end in ends}
         robot = rig.robot  # with what is beside a device on its bus, as on a bench
         devices = [d for d in robot.hardware.values() if rig.root_of(d.bus) in roots_used]
+        if not devices:
+            return  # wires alone, with nothing on them
         path = write_robot(robot, devices, self.session.path / "twins")
         on_bus: dict[str, list[str]] = {}
         for device in devices:
