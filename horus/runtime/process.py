@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from horus.runtime import child, guardian
+from horus.runtime import child
 from horus.runtime.build import Program
 from horus.runtime.linux import stat
 from horus.runtime.output import LineSplitter
@@ -187,83 +187,3 @@ def describe_end(code: int | None) -> str:
     with contextlib.suppress(ValueError):
         return f"killed by signal {-code} ({signal.Signals(-code).name})"
     return f"killed by signal {-code}"
-
-
-#: How long (s) the guardian may take to notice that all is in order.
-_GUARDIAN_WAIT = 2.0
-
-
-class Guardian:
-    """The supervisor's end of `horus.runtime.guardian`."""
-
-    def __init__(self, session_id: str, grace: float, folder: Path) -> None:
-        self._arguments = (session_id, str(grace), str(folder))
-        #: What a guardian that takes the place of this one is to be told.
-        self._told: list[str] = []
-        #: How often one has been put in the place of one that had ended.
-        self.renewals = 0
-        self._begin()
-
-    def _begin(self) -> None:
-        self._popen = subprocess.Popen(
-            [sys.executable, guardian.__file__, *self._arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self.pid = self._popen.pid
-
-    def watch(self, pid: int) -> None:
-        """Have a process looked after."""
-        found = stat(pid)
-        if found:
-            self._order(f"{pid} {found.start}\n")
-
-    def prepare(self) -> None:
-        """Have it get ready to make devices safe at once."""
-        self._order("prepare\n")
-
-    @property
-    def end(self) -> str:
-        """Return how it ended, though nobody had released it; empty while it is there."""
-        code = self._popen.poll()
-        return "" if code is None else describe_end(code)
-
-    def renew(self) -> None:
-        """Start another in the place of one that has ended; an `OSError` when that is not to be.
-
-        It is told of all processes that were named before: the ended ones among them may have left
-        a device armed.
-        """
-        self.renewals += 1
-        if self._popen.stdin:
-            with contextlib.suppress(OSError):
-                self._popen.stdin.close()
-        self._begin()
-        self._tell("".join(self._told))
-
-    def release(self) -> None:
-        """Tell it that all is in order, and see it off."""
-        self._tell("done\n")
-        with contextlib.suppress(OSError):
-            if self._popen.stdin:
-                self._popen.stdin.close()
-        try:
-            self._popen.wait(_GUARDIAN_WAIT)
-        except subprocess.TimeoutExpired:  # somebody stopped it; its work is not needed any more
-            self._popen.kill()
-            self._popen.wait()
-
-    def reap(self) -> None:
-        """Take note of its end, should somebody have killed it."""
-        self._popen.poll()
-
-    def _order(self, text: str) -> None:
-        self._told.append(text)
-        self._tell(text)
-
-    def _tell(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):  # it was killed: see `end` and `renew`
-            if self._popen.stdin:
-                self._popen.stdin.write(text.encode())
-                self._popen.stdin.flush()

@@ -18,9 +18,9 @@ from horus.errors import ConfigError
 from horus.launch import AS_IT_IS, Launch, NodeEntry
 from horus.runtime.build import Fault, Program, build_all, check_all
 from horus.runtime.files import NOTHING, NodeFile, UsageError, find_files, name_files, split_config
+from horus.runtime.guarding import Guardian
 from horus.runtime.hang import limit_problem
 from horus.runtime.output import Output
-from horus.runtime.process import Guardian
 from horus.runtime.sessions import RunDevice, note_config, note_devices
 from horus.runtime.supervisor import Options, Supervisor
 from horus.scheduler import stats

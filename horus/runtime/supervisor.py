@@ -18,11 +18,12 @@ from horus.bus.session import topics_dir
 from horus.node import startvalues
 from horus.runtime import typos
 from horus.runtime.build import Program
+from horus.runtime.guarding import Guardian
 from horus.runtime.hang import HangWatch
 from horus.runtime.linux import adopt_orphans, descendants, send_signal, signal_group
 from horus.runtime.orders import Orders
 from horus.runtime.output import Output
-from horus.runtime.process import Guardian, Process
+from horus.runtime.process import Process
 from horus.runtime.report import Reporter
 from horus.runtime.restarts import Restarts
 from horus.runtime.sessions import note_processes
@@ -40,8 +41,6 @@ _SWEEP_GRACE = 1.0
 _LOOK_AFTER = 3.0
 #: How long (s) the kernel may take to end a process that hangs, until its devices are made safe.
 _KILL_PATIENCE = 0.2
-#: How many guardians may take the place of one that was killed.
-_GUARDIANS = 5
 #: In the environment: what hardware processes, and nodes, make when they are ready.
 READY_FILE, STARTED_FILE = "HORUS_READY_FILE", "HORUS_STARTED_FILE"
 _WHY = {signal.SIGINT: "Ctrl+C", signal.SIGHUP: "the terminal has gone"}
@@ -100,8 +99,6 @@ class Supervisor:
         )
         self._stop: StopSequence | None = None
         self._stop_signal: signal.Signals | None = None
-        #: True when there is no guardian, and there can be none.
-        self._unguarded = False
         #: The least exit status: 1 when the run itself failed, not one of its processes.
         self._floor = 0
         #: Processes started so far, restarts included.
@@ -353,20 +350,11 @@ class Supervisor:
 
     def _keep_guarded(self) -> None:
         """Put another guardian in the place of one that was killed; without one there is no run."""
-        ended = self._guardian.end
-        if not ended or self._unguarded:
-            return
-        self._unguarded = self._guardian.renewals >= _GUARDIANS
-        if not self._unguarded:
-            try:
-                self._guardian.renew()
-            except OSError as error:
-                ended = f"{ended}; another cannot be started: {error.strerror or error}"
-                self._unguarded = True
-        if self._unguarded:
-            self._fail(f"its guardian has ended, which stops motors if this process dies: {ended}")
-        else:
-            self._report.say(f"   Started another guardian, for one that ended: {ended}")
+        told, trouble = self._guardian.keep(time.monotonic())
+        if told:
+            self._report.say(told)
+        if trouble:
+            self._fail(trouble)
 
     def _tell_ends(self) -> None:
         ended = self._report.ends(self._processes)

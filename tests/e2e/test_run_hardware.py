@@ -198,6 +198,22 @@ def test_a_guardian_that_is_killed_has_a_successor_that_does_its_work(robot, hor
     assert "   wheel: made safe by the supervisor (told to stop on can0" in run.err
 
 
+def test_a_guardian_that_is_stopped_has_a_successor_that_does_its_work(robot, horus_run, is_gone):
+    run = horus_run("--mock", "--grace", "0.5")
+    run.wait_for(ARMED)
+    os.kill(child_of(run, "guardian.py"), signal.SIGSTOP)
+    run.wait_for(
+        r"^   Started another guardian, for one that ended: it was stopped \(SIGSTOP\) for "
+        r"1\.\d s, and killed$"
+    )
+    driver = child_of(run, "horus.hardware.worker")
+    os.kill(driver, signal.SIGKILL)
+    run.signal(signal.SIGKILL)
+    assert is_gone(driver)
+    run.finish()
+    assert "   wheel: made safe by the supervisor (told to stop on can0" in run.out + run.err
+
+
 def test_a_run_whose_guardians_are_all_killed_is_stopped(robot, horus_run):
     run = horus_run("--mock")
     run.wait_for(ARMED)
@@ -221,7 +237,7 @@ from horus.bus import session
 from horus.runtime import supervisor
 from horus.runtime.build import Program
 from horus.runtime.output import Output
-from horus.runtime.process import Guardian
+from horus.runtime.guarding import Guardian
 
 supervisor._READY_TIMEOUT = 1.0
 made = session.new_session()

@@ -9,16 +9,18 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from horus.bus import leftovers, session
+from horus.errors import HorusError
 from horus.hal.backends import python_can
 from horus.hal.faults import DeviceFault
 from horus.hardware import alive
 from horus.hardware.claims import Claims
 from horus.runtime import hang, lastwords
-from horus.runtime.process import Guardian
+from horus.runtime.guarding import Guardian
 from horus.testing.rig.faults import Breaker, MeansError, breaker_type
 from horus.testing.rig.file import RigFile
 from horus.testing.rig.onefile import write_robot
@@ -83,9 +85,10 @@ class Workshop:
         return found
 
     def keep_guarded(self) -> None:
-        """Put another guardian in the place of one that was killed."""
-        if self._guardian.end:
-            self._guardian.renew()
+        """Put another guardian in the place of one that was killed; a `HorusError` if none can."""
+        _, trouble = self._guardian.keep(time.monotonic())
+        if trouble:
+            raise HorusError(trouble)
 
     def restore(self, devices: Iterable[str]) -> list[str]:
         """Put right what a run that was killed may have left cut; return what goes wrong.

@@ -1,0 +1,110 @@
+"""The supervisor's end of the guardian: what it is told, and when another takes its place."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import os
+import signal
+import subprocess
+import termios
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from horus.bus import session
+from horus.runtime import guarding
+
+Waiter = Callable[[Callable[[], object]], None]
+
+
+@pytest.fixture
+def guardian(shm: Path) -> Iterator[guarding.Guardian]:
+    """A guardian that is at work."""
+    made = session.new_session()
+    found = guarding.Guardian(made.id, 0.1, made.path / "programs")
+    yield found
+    if found._popen.returncode is None:
+        found.release()
+    session.end_session(made.id)
+
+
+def is_stopped(pid: int) -> bool:
+    """Return whether a child is stopped."""
+    return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def test_a_successor_is_told_all_before_it_starts(
+    guardian: guarding.Guardian, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guardian.watch(os.getpid())
+    guardian.prepare()
+    os.kill(guardian.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, guardian.pid, os.WEXITED | os.WNOWAIT)
+    waiting = array.array("i", [0])
+
+    class Watched(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *args: object, stdin: int, **more: object) -> None:
+            fcntl.ioctl(stdin, termios.FIONREAD, waiting)
+            super().__init__(*args, stdin=stdin, **more)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(guarding.subprocess, "Popen", Watched)
+    told, trouble = guardian.keep(1.0)
+    assert "Started another guardian" in told
+    assert trouble == ""
+    assert waiting[0] == len(guardian._told) > len("prepare\n")
+    guardian.release()
+    assert guardian._popen.returncode == 0
+
+
+def test_one_that_does_not_read_holds_nobody_up_and_hears_all_later(
+    guardian: guarding.Guardian, wait_for: Waiter
+) -> None:
+    os.kill(guardian.pid, signal.SIGSTOP)
+    wait_for(lambda: is_stopped(guardian.pid))
+    for _ in range(20_000):
+        guardian._order(b"%d 1\n" % os.getpid())
+    assert guardian._unsent, "that is more than a pipe holds"
+    os.kill(guardian.pid, signal.SIGCONT)
+    wait_for(lambda: guardian.keep(1.0) == ("", "") and not guardian._unsent)
+    guardian.release()
+    assert guardian._popen.returncode == 0
+
+
+def test_time_in_which_nobody_looked_is_not_counted_against_one_that_is_stopped(
+    guardian: guarding.Guardian, wait_for: Waiter
+) -> None:
+    os.kill(guardian.pid, signal.SIGSTOP)
+    wait_for(lambda: is_stopped(guardian.pid))
+    assert guardian.keep(10.0) == ("", "")
+    assert guardian.keep(100.0) == ("", ""), "the whole run stood still"
+    os.kill(guardian.pid, signal.SIGCONT)
+    wait_for(lambda: not is_stopped(guardian.pid))
+    assert guardian.keep(100.4) == ("", "")
+    os.kill(guardian.pid, signal.SIGSTOP)
+    wait_for(lambda: is_stopped(guardian.pid))
+    first = guardian.pid
+    for step in range(4):
+        guardian.keep(101.0 + 0.4 * step)
+    wait_for(lambda: guardian.keep(102.5)[0])
+    assert guardian.pid != first
+
+
+def test_where_no_other_can_be_started_the_run_is_told_to_stop(
+    guardian: guarding.Guardian, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.kill(guardian.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, guardian.pid, os.WEXITED | os.WNOWAIT)
+
+    def refused(*args: object, **more: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(guarding.subprocess, "Popen", refused)
+    told, trouble = guardian.keep(1.0)
+    assert told == ""
+    assert "another cannot be started: Resource temporarily unavailable" in trouble
+    assert guardian.keep(2.0) == ("", ""), "once is enough"
+    assert len(os.listdir("/proc/self/fd")) == before
+    guardian.release()
