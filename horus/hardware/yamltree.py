@@ -100,8 +100,13 @@ def read(path: Path, faults: Faults, text: str | None = None) -> Tree | None:
     except FileNotFoundError:
         faults.add(0, "no such file")
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        faults.add(0, f"cannot be read: {error}")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        wrong = error.object[error.start]
+        faults.add(line, f"byte 0x{wrong:02x} is not valid UTF-8: save the file as UTF-8")
+        return None
+    except OSError as error:
+        faults.add(0, f"cannot be read: {error.strerror or error}")
         return None
     if len(data) > MOST_BYTES:
         faults.add(0, f"too large: more than {MOST_BYTES:,} bytes")
@@ -141,6 +146,13 @@ class _Loader(yaml.SafeLoader):
 
     values = 0
     level = 0
+
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:
+        # Here too: before it asks for the next node it looks ahead over a thousand brackets, and
+        # at each of them over all that are open.
+        if self.flow_level > MOST_LEVELS:
+            raise _too_deep(yaml.Event(self.get_mark(), None))
+        super().fetch_flow_collection_start(TokenClass)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]

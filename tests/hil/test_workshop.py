@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from horus.runtime import guarding
 from horus.testing.rig.file import load
 from horus.testing.rig.twin_processes import TwinProcesses
 from horus.testing.rig.workshop import Workshop
@@ -77,7 +78,10 @@ def test_what_one_run_has_cut_no_other_run_gives_back(
         third.close()
 
 
-def test_a_guardian_that_is_killed_has_a_successor_before_the_next_device(tmp_path: Path) -> None:
+def test_a_guardian_that_is_killed_has_a_successor_before_the_next_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarding, "_WAIT", 60.0)
     rig = tmp_path / "rig.yaml"
     rig.write_text(RIG.format(name="one", url="http://127.0.0.1:9"))
     made = Workshop(load(rig), ())

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from horus.errors import ConfigError
+from horus.hardware import yamltree
 from horus.hardware.config import load
 from horus.hardware.yamltree import MOST_BYTES, MOST_FAULT_TEXT
 
@@ -154,3 +155,28 @@ def test_patterns_may_name_files_beside_and_below(tmp_path: Path) -> None:
         (tmp_path / file).touch()
     (robot / "horus.yaml").write_text('nodes: ["../shared/*.py", "../*/a.py", "**/*.py"]')
     assert [path.name for path in load(robot).nodes] == ["a.py", "b.py"]
+
+
+def test_of_brackets_none_beyond_the_limit_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = 0
+    original = yamltree._Loader.save_possible_simple_key
+
+    def counted(loader: yamltree._Loader) -> None:
+        nonlocal opened
+        opened += 1
+        original(loader)
+
+    monkeypatch.setattr(yamltree._Loader, "save_possible_simple_key", counted)
+    assert faults(tmp_path, "a: " + "[" * 900) == [f"horus.yaml:1: {TOO_DEEP}"]
+    assert opened < 100, "each costs time for all those that are open"
+
+
+def test_bytes_that_are_no_text_are_named_with_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "horus.yaml"
+    path.write_bytes(b"name: rover\nnodes: [caf\xe9.py]\n")
+    with pytest.raises(ConfigError) as info:
+        load(tmp_path)
+    text = "byte 0xe9 is not valid UTF-8: save the file as UTF-8"
+    assert info.value.faults == [f"{path}:2: {text}"]
