@@ -179,4 +179,4 @@ def test_bytes_that_are_no_text_are_named_with_their_line(tmp_path: Path) -> Non
     with pytest.raises(ConfigError) as info:
         load(tmp_path)
     text = "byte 0xe9 is not valid UTF-8: save the file as UTF-8"
-    assert info.value.faults == [f"{path}:2: {text}"]
+    assert info.value.faults == (f"{path}:2: {text}",)
