@@ -8,6 +8,7 @@ do not answer.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -42,8 +43,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Ask the runs to end and wait; see the exit status above."""
-    from horus.bus.session import is_alive, process_start_time
-    from horus.runtime.sessions import chosen, one_of
+    from horus.bus.session import is_alive, process_start_time, session_dir
+    from horus.runtime.sessions import STOP_FILE, chosen, one_of
 
     runs = chosen(args.session)
     if not args.all:
@@ -51,6 +52,8 @@ def main(args: argparse.Namespace) -> int:
     waiting = [(run, process_start_time(run.pid) or 0) for run in runs]
     refused = False
     for run, start in list(waiting):
+        with contextlib.suppress(OSError):  # it is another's, or the disk is full: then unsaid
+            (session_dir(run.id) / STOP_FILE).touch()
         try:
             os.kill(run.pid, signal.SIGINT)
         except ProcessLookupError:

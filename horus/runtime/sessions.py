@@ -19,6 +19,8 @@ DEVICES_FILE = "devices.json"
 PROCESSES_FILE = "processes.json"
 #: The horus.yaml of a run, in its folder.
 CONFIG_FILE = "config.json"
+#: In a session's folder: made by `horus stop` before it asks the run to end.
+STOP_FILE = "stop"
 #: How a process ended that a person had stopped while the run went on.
 STOPPED = "stopped on request"
 

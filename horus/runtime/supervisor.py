@@ -26,7 +26,7 @@ from horus.runtime.output import Output
 from horus.runtime.process import Process
 from horus.runtime.report import Reporter
 from horus.runtime.restarts import Restarts
-from horus.runtime.sessions import note_processes
+from horus.runtime.sessions import STOP_FILE, note_processes
 from horus.runtime.signals import SignalInbox
 from horus.runtime.stopping import StopSequence
 from horus.scheduler import realtime, stats
@@ -387,11 +387,14 @@ class Supervisor:
 
     def _obey_signals(self) -> None:
         while signum := self._inbox.take():
+            why = _WHY.get(signum, signum.name)
+            if signum == signal.SIGINT and (self._session_path / STOP_FILE).exists():
+                why = "horus stop"
             if self._stop is None:
                 self._stop_signal = signum
-                self._begin_stop(_WHY.get(signum, signum.name))
+                self._begin_stop(why)
             else:
-                self._stop.hurry(time.monotonic(), f"{_WHY.get(signum, signum.name)} again")
+                self._stop.hurry(time.monotonic(), f"{why} again")
 
     def _sweep(self) -> None:
         """End what processes started and left behind; after a fault of ours, all of them."""

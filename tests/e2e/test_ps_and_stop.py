@@ -85,7 +85,7 @@ def test_stop_ends_a_run_as_ctrl_c_does(horus_run, horus_command, write):
     assert stop.finish() == 0
     assert stop.out == f"stopped session {run.session_id}\n"
     assert run.finish() == 0
-    assert "Stopping all processes (Ctrl+C)..." in run.out
+    assert "Stopping all processes (horus stop)..." in run.out
 
 
 def test_stop_wants_to_know_which_of_two(horus_run, horus_command, write):
