@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from horus.bus import files, leftovers, session
 from horus.bus.control import Control
-from horus.errors import MessageTypeError, SharedMemoryError, TopicError
+from horus.errors import MessageTypeError, TopicError
 
 if TYPE_CHECKING:
     from horus.message import MessageSpec
@@ -124,7 +124,7 @@ def leave(topics: Path, control: Control, *, patient: bool, entry: int | None = 
     """Tidy a topic that this process has left, and its folders when they are empty.
 
     ``entry`` is the reader entry that is given back. When the lock stays taken, or is just now
-    without patience, it is all done at a later moment.
+    without patience, or no file can be opened, what is left to do is done at a later moment.
     """
     if not topics.is_dir():
         control.close()
@@ -133,10 +133,11 @@ def leave(topics: Path, control: Control, *, patient: bool, entry: int | None = 
         with session.structure_lock(topics, session.GROW_TIMEOUT if patient else 0.0):
             if entry is not None:
                 control.leave(entry)
+                entry = None  # from now on it may be another reader's
             if (control.folder / "control").exists():
                 leftovers.tidy(control)
             session.remove_if_empty(topics)
-    except SharedMemoryError:
+    except OSError:
         _untidy.append((topics, control, entry))
         return
     control.close()

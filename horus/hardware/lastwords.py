@@ -26,7 +26,7 @@ from horus.hardware.buses import make_link
 from horus.hardware.config import BusEntry, DeviceEntry
 from horus.hardware.simbuses import session_path
 from horus.hardware.words import UnspeakableError, Word
-from horus.plugins import PluginError, buses
+from horus.plugins import buses
 
 FOLDER = "last_words"
 LIMIT = 65_536  # bytes of a file
@@ -121,12 +121,17 @@ def withdraw(device: str) -> None:
 
 
 def prepare() -> None:
-    """Import what `speak` needs to open a bus, so that it takes no time when it matters."""
-    python_can.preload()
-    for use in buses().values():
-        with contextlib.suppress(PluginError):
-            use.load()
-    with contextlib.suppress(ImportError):
+    """Import what `speak` needs to open a bus, so that it takes no time when it matters.
+
+    What cannot be imported is told when it is needed.
+    """
+    with contextlib.suppress(Exception):
+        python_can.preload()
+    with contextlib.suppress(Exception):
+        for use in buses().values():
+            with contextlib.suppress(Exception):
+                use.load()
+    with contextlib.suppress(Exception):
         import serial  # noqa: F401
 
 

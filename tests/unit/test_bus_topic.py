@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import math
 import mmap
@@ -918,6 +919,24 @@ def test_a_topic_collected_while_the_lock_is_held_waits_for_nothing_and_is_tidie
     Publisher("another").close()
     assert not list(shm.rglob("forgotten"))
     keep.close()
+
+
+def test_a_topic_closed_when_no_file_can_be_opened_is_tidied_later(
+    shm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, other = Subscriber("left"), Subscriber("kept")
+
+    def none_left(folder: Path) -> list[rings.RingFile]:
+        raise OSError(errno.EMFILE, "Too many open files", str(folder))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rings, "ring_files", none_left)
+        reader.close()
+    assert [entry for _, _, entry in ends._untidy] == [None], "its entry is given back only once"
+    Publisher("another").close()
+    assert not ends._untidy
+    assert not list(shm.rglob("left"))
+    other.close()
 
 
 # ---- what an attacker or an accident may do -------------------------------------------------

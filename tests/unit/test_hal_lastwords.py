@@ -319,3 +319,22 @@ def test_only_a_multiplexer_that_is_not_needed_may_be_gone(
 def test_a_driver_whose_safe_reads_is_refused() -> None:
     with pytest.raises(UnspeakableError, match=r"servos: safe\(\) of test reads"):
         lastwords.words_of(entry(Reads))
+
+
+def test_what_cannot_be_imported_beforehand_raises_nothing_and_keeps_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded: list[str] = []
+
+    class Use:
+        def load(self) -> None:
+            loaded.append("bus")
+            raise OSError(24, "Too many open files")
+
+    def none_left() -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(lastwords.python_can, "preload", none_left)
+    monkeypatch.setattr(lastwords, "buses", lambda: {"one": Use(), "two": Use()})
+    lastwords.prepare()
+    assert loaded == ["bus", "bus"]
