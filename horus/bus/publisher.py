@@ -275,7 +275,7 @@ class Publisher(End):
     def _lend_message(
         self,
         cls: type,
-        shape: Shape,
+        shape: Shape | None = None,
         dtype: DTypeLike | None = None,
         /,
         *,
@@ -292,6 +292,11 @@ class Publisher(End):
             raise MessageTypeError(
                 f"topic {self.name!r} carries {self._declared.name}: loan({cls.__name__}) is "
                 "another type"
+            )
+        if shape is None:
+            raise MessageTypeError(
+                f"topic {self.name!r}: loan({cls.__name__}): say the shape of its array, such as "
+                f"loan({cls.__name__}, (480, 640, 3), ...)"
             )
         if dtype is None:
             of = getattr(cls, "element_of", None)

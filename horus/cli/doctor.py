@@ -147,7 +147,7 @@ def _buses() -> Iterator[Finding]:
     i2c, can, serial = (list(kind(_ROOT)) for kind in (plugged.i2c, plugged.can, plugged.serial))
     devices = [_with(str(bus.options["device"]), bus.about) for bus in i2c]
     text = "none found: devices on i2c can only be simulated here; "
-    cure = "if there is one, enable it: modprobe i2c-dev"
+    cure = "if there is one, enable it: sudo modprobe i2c-dev, on a Raspberry Pi raspi-config"
     yield _list("I2C adapters", devices, text + cure)
     text = "none found: devices on socketcan can only be simulated here; "
     interfaces = [_with(bus.name, _interface(bus)) for bus in can]
@@ -221,15 +221,18 @@ def _optional() -> dict[str, str]:
 
 def _leftovers() -> Finding:
     from horus.bus import leftovers, session
-    from horus.runtime.sessions import running_sessions
+    from horus.runtime.sessions import NoSuchRun, running_sessions
 
     folder = session.sessions_dir()
-    alive = {run.id for run in running_sessions()}
-    left = [
-        path.name
-        for path in (sorted(folder.iterdir()) if folder.is_dir() else ())
-        if path.name not in alive and not leftovers.topics_in_use(path / "topics")
-    ]
+    try:
+        alive = {run.id for run in running_sessions()}
+        left = [
+            path.name
+            for path in (sorted(folder.iterdir()) if folder.is_dir() else ())
+            if path.name not in alive and not leftovers.topics_in_use(path / "topics")
+        ]
+    except (NoSuchRun, OSError) as error:  # another user's; how to go on is said above
+        return Finding("--", "leftovers", str(error))
     if left:
         text = f"{len(left)} of runs that were killed ({', '.join(left[:3])}...): run horus clean"
         return Finding("--", "leftovers", text.replace("...", "" if len(left) <= 3 else ", ..."))

@@ -33,6 +33,25 @@ def seconds(text: str) -> float:
     return value
 
 
+def hertz(text: str) -> float:
+    """Return an option's rate in Hz; it must be finite and above 0."""
+    try:
+        return seconds(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a rate in Hz above 0") from None
+
+
+def count(text: str) -> int:
+    """Return an option's number of things; it must be 1 or more."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return number
+
+
 def add_session(parser: argparse._ActionsContainer) -> None:
     """Add ``--session``: which of several runs is meant."""
     parser.add_argument(

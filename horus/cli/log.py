@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="debug",
         help="only this level and above",
     )
-    parser.add_argument("-n", "--lines", type=int, metavar="N", help="only the last N lines")
+    parser.add_argument("-n", "--lines", type=live.count, metavar="N", help="only the last N lines")
     looking.add_arguments(parser, topic=False)
 
 
@@ -57,7 +57,9 @@ def main(args: argparse.Namespace) -> int:
     if args.node and not _known(args.node, everything):
         return 1
     wanted = [line for line in everything if _matches(args, line)]
-    for line in wanted if args.lines is None else wanted[max(0, len(wanted) - args.lines) :]:
+    if not wanted and not args.follow:
+        looking.note(f"{args.node or 'this run'} has printed nothing{_above(args.level)} lately")
+    for line in wanted[-args.lines :] if args.lines else wanted:
         _print(line, args.json, colour)
     while args.follow:
         over = live.ended()
@@ -69,6 +71,10 @@ def main(args: argparse.Namespace) -> int:
             break
         time.sleep(LOOK)
     return 0
+
+
+def _above(level: str) -> str:
+    return "" if level == LEVELS[0] else f" of the level {level} or above"
 
 
 def _known(name: str, lines: list[Line]) -> bool:

@@ -9,6 +9,7 @@ Only the module of the subcommand that is used gets imported.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import re
@@ -151,8 +152,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug or not isinstance(error, (HorusError, OSError)):
             raise
         prefix = "" if isinstance(error, ConfigError) else "horus: "
-        print(f"{prefix}{error}", file=sys.stderr)
+        text = str(error) if isinstance(error, HorusError) else _explained(error)
+        print(f"{prefix}{text}", file=sys.stderr)
         return int(getattr(error, "exit_code", 1))
+
+
+def _explained(error: OSError) -> str:
+    """Return what the system says of a file, with what can be done; not the number of the error."""
+    if error.filename is None or not error.strerror:
+        return str(error)
+    cures = {
+        errno.EACCES: "this user may not: see ls -ld, or name another place",
+        errno.EROFS: "name a place that can be written",
+        errno.ENOSPC: "make room there (see df -h), or name another place",
+    }
+    cure = cures.get(error.errno or 0)
+    return f"{error.filename}: {error.strerror}" + (f": {cure}" if cure else "")
 
 
 def _fill_standard_descriptors() -> None:

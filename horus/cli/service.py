@@ -157,7 +157,7 @@ def _write(path: Path, text: str) -> int:
     except PermissionError:
         print(
             f"horus service: {path.parent} can only be written by root: use sudo with the full "
-            f"path of this command (sudo {Path(sys.argv[0]).resolve()} service install ...), "
+            f"path of this command (sudo {_command()} service install ...), "
             "or look at it with --print",
             file=sys.stderr,
         )
@@ -169,6 +169,12 @@ def _write(path: Path, text: str) -> int:
         f"  journalctl -fu {path.stem}                  # what it prints"
     )
     return 0
+
+
+def _command() -> str:
+    """Return how this command is called by another user, whose PATH does not have it."""
+    called = Path(sys.argv[0]).resolve()
+    return f"{sys.executable} -m horus" if called.suffix == ".py" else str(called)
 
 
 def _remove(path: Path) -> int:

@@ -59,5 +59,7 @@ def fields_of(folder: Any, hash: int) -> list[dict[str, str]]:
         words = {"scalar": element, "str": f"text up to {count} bytes", "frame": "array"}
         kind = words.get(form) or f"{'up to ' if form == 'vararray' else ''}{count} {element}"
         unit, doc = docs.get(name, ("", ""))
-        found.append({"name": name, "type": kind, "unit": unit, "doc": doc})
+        # Double backticks are for documentation tools; people read the plain word here.
+        plain = doc.replace("``", "")
+        found.append({"name": name, "type": kind, "unit": unit, "doc": plain})
     return found

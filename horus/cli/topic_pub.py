@@ -39,9 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("value", metavar="VALUE", help="the message, as YAML")
     parser.add_argument("--type", metavar="MODULE:CLASS", help="its type, where none is declared")
     parser.add_argument(
-        "--rate", type=seconds, metavar="HZ", help="again and again, HZ times a second"
+        "--rate", type=live.hertz, metavar="HZ", help="again and again, HZ times a second"
     )
-    parser.add_argument("-n", "--count", type=int, metavar="N", help="N messages, then end")
+    parser.add_argument("-n", "--count", type=live.count, metavar="N", help="N messages, then end")
     parser.add_argument("--duration", type=seconds, metavar="S", help="end after S seconds")
     parser.add_argument(
         "--create", action="store_true", help="also on a topic that nobody has opened"

@@ -61,6 +61,15 @@ class TopicSummary:
     bytes: int = 0
     #: Numbers that are missing between a publisher's messages.
     gaps: int = 0
+    #: When the first and the last message were sent.
+    start_ns: int = 0
+    end_ns: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Return messages a second, from the first of the topic to its last; 0 with one alone."""
+        length = (self.end_ns - self.start_ns) / 1e9
+        return (self.count - 1) / length if length else 0.0
 
 
 class Bag:
@@ -277,8 +286,9 @@ class Bag:
             if before is not None:
                 topic.gaps += (message.sequence - before - 1) % 2**32
             newest[stored.publisher] = message.sequence
-            found.start_ns = min(found.start_ns or message.log_ns, message.log_ns)
-            found.end_ns = max(found.end_ns, message.log_ns)
+            for span in (found, topic):
+                span.start_ns = min(span.start_ns or message.log_ns, message.log_ns)
+                span.end_ns = max(span.end_ns, message.log_ns)
             found.count += 1
         end = self.metadata.get(f"{PREFIX}end", {})
         found.lost = {

@@ -110,7 +110,7 @@ def _info(bag: Bag, found: Summary, *, as_json: bool) -> int:
             "topic": name,
             "type": topic.type,
             "messages": topic.count,
-            "rate": topic.count / found.seconds if found.seconds else 0.0,
+            "rate": topic.rate,
             "bytes": topic.bytes,
             "publishers": len(topic.publishers),
             "lost": max(topic.gaps, found.lost.get(name, 0)),

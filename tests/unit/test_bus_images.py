@@ -288,9 +288,13 @@ def test_a_loan_that_fails_sends_nothing():
             topic.loan(DepthImage, (4, 6))
         with pytest.raises(MessageTypeError, match="carries Image"):
             topic.loan((4, 6))
+        with pytest.raises(MessageTypeError, match="say the shape of its array"):
+            topic.loan(Image)
         assert topic.recv() is None
     with Topic("imu") as topic, pytest.raises(MessageTypeError, match=r"loan\(Imu\)"):
         topic.loan(Imu, 3)
+    with Topic("imu") as topic, pytest.raises(MessageTypeError, match=r"loan\(Imu\)"):
+        topic.loan(Imu)
 
 
 def test_another_array_in_the_place_of_the_lent_one_is_sent():

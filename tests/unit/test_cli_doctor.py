@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from horus.bus import session
 from horus.cli import doctor
 from horus.cli.main import main
 
@@ -40,6 +42,21 @@ def test_a_wrong_core_is_a_failure_and_the_checks_go_on(tmp_path):
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("FAIL")]
     assert line.startswith("FAIL  message core    HORUS_CORE='purr'")
     assert "ok    shared memory" in done.stdout
+
+
+def test_shared_memory_of_another_user_is_a_failure_and_the_checks_go_on(
+    machine, shm, monkeypatch, capsys
+):
+    session.sessions_dir().mkdir(parents=True)
+
+    def refuse(self: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    ((mark, text),) = found("leftovers")
+    assert mark == "--"
+    assert "run as that user" in text
+    assert found("user")
 
 
 def test_a_run_with_a_wrong_core_ends_with_one_message(tmp_path):

@@ -48,6 +48,39 @@ def test_call_refuses_a_time_that_is_none(run, timeout, capsys):
     assert f"{timeout!r} is not a number of seconds above 0" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("rate", ["fast", "0", "-1", "nan", "inf"])
+def test_pub_refuses_a_rate_that_is_none_as_a_rate(run, rate, capsys):
+    assert main(["topic", "pub", "goal", "1", "--create", "--rate", rate]) == 2
+    assert f"{rate!r} is not a rate in Hz above 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["topic", "pub", "goal", "1", "--create"], ["log"]])
+@pytest.mark.parametrize("number", ["many", "0", "-5", "1.5"])
+def test_a_number_of_things_is_whole_and_above_0(run, words, number, capsys):
+    assert main([*words, "-n", number]) == 2
+    assert f"{number!r} is not a whole number above 0" in capsys.readouterr().err
+
+
+def test_log_says_that_nothing_was_printed(run, capsys):
+    note_processes(run.path, [RunProcess("drive", "node", os.getpid(), 0)])
+    assert main(["log", "--node", "drive", "--level", "error"]) == 0
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == "horus: drive has printed nothing of the level error or above lately\n"
+
+
+def test_an_error_of_a_file_is_told_with_its_cure(tmp_path, monkeypatch, capsys):
+    def refuse(self: Path, *args: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert main(["new", "robot"]) == 1
+    told = capsys.readouterr().err
+    assert "robot: Permission denied: this user may not: see ls -ld, or name another place" in told
+    assert "Errno" not in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "required"),
     [(["call"], "DEVICE"), (["mock"], "action"), (["mock", "-f"], "action")],

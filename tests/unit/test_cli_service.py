@@ -88,3 +88,10 @@ def test_without_root_it_says_so():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "can only be written by root: use sudo" in done.stderr
+
+
+def test_the_command_for_sudo_is_one_that_can_be_called(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/opt/robot/.venv/bin/horus"])
+    assert service._command() == "/opt/robot/.venv/bin/horus"
+    monkeypatch.setattr(sys, "argv", ["/opt/robot/horus/__main__.py"])  # python -m horus
+    assert service._command() == f"{sys.executable} -m horus"

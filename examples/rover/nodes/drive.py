@@ -8,7 +8,8 @@ import math
 import horus
 from horus.msgs import MotorCommand, Pose3D
 
-SPEED = 8.0  # rad/s of the wheels per rad of tilt
+#: Try it while it drives: horus param set drive.gain 4
+GAIN = horus.Param(8.0, low=0, high=20, unit="1/s", doc="rad/s of the wheels per rad of tilt")
 LIMIT = 12.0  # rad/s: max_velocity of the wheels in horus.yaml, above which they refuse a command
 DEAD = 0.05  # rad of tilt that mean nothing
 
@@ -30,7 +31,8 @@ def tick(node: horus.Node) -> None:
     x, y, z, w = pose.orientation
     roll = math.atan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y))
     pitch = math.asin(max(-1.0, min(1.0, 2 * (w * y - z * x))))
-    forward, turn = SPEED * lean(pitch), SPEED / 2 * lean(roll)
+    gain = node.param("gain")
+    forward, turn = gain * lean(pitch), gain / 2 * lean(roll)
     node.send("left_wheel.command", wheel(forward + turn, pose.stamp))
     node.send("right_wheel.command", wheel(forward - turn, pose.stamp))
 
@@ -44,6 +46,7 @@ drive = horus.Node(
     ],
     tick=tick,
     rate=50,
+    params={"gain": GAIN},
 )
 
 if __name__ == "__main__":
