@@ -56,7 +56,7 @@ def follow(
 
     observer = Observer(topic, latch=latch)
     if not observer.publishers:
-        note(f"nobody publishes on {topic!r} at present")
+        note(f"nobody publishes on {topic!r} at present: waiting for it")
     deadline = time.monotonic() + (duration or float("inf"))
     lost = 0
     try:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from horus.cli import live, params
 
 if TYPE_CHECKING:
-    from horus.hardware.saving import Setting
+    from horus.hardware.saving import Change, Setting
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +47,7 @@ def main(args: argparse.Namespace) -> int:
     written = new != old and not args.dry_run
     if written:
         saving.write(path, old, new)
+        _note(session_id, settings, changes)
     if args.json:
         found = [asdict(change) for change in changes]
         print(json.dumps({"file": str(path), "written": written, "changes": found}))
@@ -58,6 +59,18 @@ def main(args: argparse.Namespace) -> int:
     for problem in problems:
         print(f"horus: not saved: {problem}", file=sys.stderr)
     return 1 if problems else 0
+
+
+def _note(session_id: str, settings: list[Setting], changes: list[Change]) -> None:
+    """Let this run's processes start with what was saved, when they are started again."""
+    from horus.bus.session import session_dir
+    from horus.runtime.sessions import note_saved_params
+
+    written = {(change.node, change.name): change.new for change in changes}
+    for one in settings:
+        if one.process and (one.node, one.name) in written:
+            saved = {f"{one.node}.{one.name}": written[one.node, one.name]}
+            note_saved_params(session_dir(session_id), one.process, saved)
 
 
 def _settings(session_id: str, nodes: list[str], timeout: float) -> list[Setting]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +19,8 @@ DEVICES_FILE = "devices.json"
 PROCESSES_FILE = "processes.json"
 #: The horus.yaml of a run, in its folder.
 CONFIG_FILE = "config.json"
+#: Parameters that were saved in the horus.yaml of a run since it began, in its folder.
+SAVED_FILE = "saved-params.json"
 #: In a session's folder: made by `horus stop` before it asks the run to end.
 STOP_FILE = "stop"
 #: How a process ended that a person had stopped while the run went on.
@@ -131,6 +133,27 @@ def noted_processes(session_id: str) -> list[RunProcess]:
         ]
     except (OSError, ValueError, KeyError, TypeError):
         return []  # nothing was started yet, or damaged
+
+
+def note_saved_params(session_path: Path, process: str, saved: Mapping[str, object]) -> None:
+    """Write down what a process of a run is to start with from now on, as its horus.yaml says."""
+    known = _saved_params(session_path)
+    known[process] = {**known.get(process, {}), **saved}
+    with contextlib.suppress(OSError):  # it is in horus.yaml all the same
+        _write_whole(session_path / SAVED_FILE, known)
+
+
+def saved_params(session_path: Path, process: str) -> dict[str, object]:
+    """Return the parameters of a process that were saved since the run began: `NODE.PARAMETER`."""
+    return _saved_params(session_path).get(process, {})
+
+
+def _saved_params(session_path: Path) -> dict[str, dict[str, object]]:
+    try:
+        found = json.loads((session_path / SAVED_FILE).read_text())
+        return {str(process): dict(params) for process, params in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}  # nothing was saved yet, or damaged
 
 
 def noted_devices() -> list[RunDevice]:

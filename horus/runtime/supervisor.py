@@ -26,7 +26,7 @@ from horus.runtime.output import Output
 from horus.runtime.process import Process
 from horus.runtime.report import Reporter
 from horus.runtime.restarts import Restarts
-from horus.runtime.sessions import STOP_FILE, note_processes
+from horus.runtime.sessions import STOP_FILE, note_processes, saved_params
 from horus.runtime.signals import SignalInbox
 from horus.runtime.stopping import StopSequence
 from horus.scheduler import realtime, stats
@@ -168,8 +168,10 @@ class Supervisor:
             env[realtime.VARIABLE] = self._options.rt
         if program.launch.remap:
             env[REMAP] = json.dumps(dict(program.launch.remap))
-        if program.launch.params:
-            env[startvalues.VARIABLE] = startvalues.packed(program.launch.params)
+        saved = saved_params(self._session_path, program.name)  # while the run went on
+        given = {**program.launch.params, **{name: (v, "horus.yaml") for name, v in saved.items()}}
+        if given:
+            env[startvalues.VARIABLE] = startvalues.packed(given)
         self._starts += 1
         ready_file = self._session_path / f"ready-{self._starts}"
         env[READY_FILE if program.kind != "node" else STARTED_FILE] = str(ready_file)

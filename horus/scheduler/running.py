@@ -20,8 +20,9 @@ from horus.scheduler.loop import Loop
 from horus.scheduler.misses import Misses
 from horus.scheduler.places import Places
 from horus.scheduler.signals import StopSignals
-from horus.scheduler.stopping import make_safe, strip_traceback
+from horus.scheduler.stopping import make_safe
 from horus.scheduler.task import Task
+from horus.scheduler.tracebacks import strip_traceback
 
 if TYPE_CHECKING:
     from horus.scheduler.realtime import Manners, RealTime

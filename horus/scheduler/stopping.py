@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from time import monotonic
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from horus.scheduler.task import Task
@@ -17,7 +16,7 @@ from horus.scheduler.worker import Job
 if TYPE_CHECKING:
     from horus.scheduler.asyncnode import AsyncNode
 
-__all__ = ["make_safe", "strip_traceback"]
+__all__ = ["make_safe"]
 
 #: How long all actuators together have for their `safe`.
 SAFE_TIME = 1.0  # s
@@ -54,14 +53,3 @@ def _make_one_safe(task: Task, ticking: Job | AsyncNode | None, late: list[Task]
     if ticking is not None and not ticking.done.wait(TICK_TIME):
         late.append(task)  # the tick's last command may come after ours
     task.make_safe()
-
-
-def strip_traceback(trace: TracebackType | None) -> TracebackType | None:
-    """Return a traceback from the first frame on that is the user's, if there is one."""
-    user = trace
-    while user is not None:
-        module = user.tb_frame.f_globals.get("__name__", "")
-        if module.partition(".")[0] not in ("horus", "asyncio"):
-            return user
-        user = user.tb_next
-    return trace

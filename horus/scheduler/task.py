@@ -9,6 +9,7 @@ from horus.clock import now_ns
 from horus.errors import HorusError
 from horus.node.info import NodeState
 from horus.scheduler.guard import Guard, Missed
+from horus.scheduler.tracebacks import strip_traceback
 from horus.scheduler.watch import Watch
 
 if TYPE_CHECKING:
@@ -182,5 +183,6 @@ class Task:
             self.log_error("closing the node's event loop and topics raised", error)
 
     def log_error(self, text: str, error: BaseException) -> None:
-        """Log what went wrong with its traceback."""
-        self.node.logger.error("%s: %s", text, error, exc_info=error)
+        """Log what went wrong with its traceback, which begins where the user's code does."""
+        about = (type(error), error, strip_traceback(error.__traceback__))
+        self.node.logger.error("%s: %s", text, error, exc_info=about)

@@ -72,6 +72,9 @@ def test_what_was_set_is_saved_and_there_again(robot, horus_run, command):
         "  - {run: nodes/arm.py, params: {mode: fast}}\n"
     )
     assert robot.stat().st_mode & 0o777 == 0o640
+    assert command("param", "set", "drive.gain", "9")[0] == 0  # not saved: lost with the process
+    assert command("node", "restart", "drive")[0] == 0
+    run.wait_for(r"\[drive\] gain 2.5 mode slow")
     assert not list(robot.parent.glob(".*.new"))
     run.signal(signal.SIGINT)
     assert run.finish() == 0

@@ -369,6 +369,8 @@ def test_ignore_counts_and_logs_the_first_only(clock, caplog):
     horus.Scheduler(clock=clock).add(node).run(0.2)
     assert (node.info.tick_count(), node.info.failed_ticks()) == (20, 20)
     assert [r.message for r in caplog.records] == ["tick raised, ignored from now on: broken"]
+    assert "broken" in caplog.text
+    assert "horus/scheduler" not in caplog.text  # the traceback is that of the node's code alone
 
 
 @pytest.mark.parametrize("policy", ["skip", "ignore"])
