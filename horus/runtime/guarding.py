@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from horus.runtime import guardian
-from horus.runtime.linux import stat
+from horus.runtime.linux import start_trouble, stat
 from horus.runtime.process import describe_end
 
 #: How long (s) the guardian may take to notice that all is in order.
@@ -95,7 +95,7 @@ class Guardian:
             try:
                 self._begin()
             except OSError as error:
-                ended = f"{ended}; another cannot be started: {error.strerror or error}"
+                ended = f"{ended}; another cannot be started: {start_trouble(error)}"
                 self._lost = True
         if self._lost:
             return "", f"its guardian has ended, which stops motors if this process dies: {ended}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -83,3 +84,16 @@ def signal_group(leader: int, signum: int) -> None:
     """Send a signal to a process group, as a terminal's Ctrl-C would."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signum)
+
+
+_CURES = {
+    errno.EAGAIN: "too many processes: end some, or raise the limit (`ulimit -u`, TasksMax of a "
+    "systemd unit)",
+    errno.EMFILE: "too many open files: raise `ulimit -n`",
+    errno.ENOMEM: "no memory is left: end other programs",
+}
+
+
+def start_trouble(error: OSError) -> str:
+    """Return why a process cannot be started, with the cure where one is known."""
+    return _CURES.get(error.errno or 0) or error.strerror or str(error)

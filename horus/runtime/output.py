@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import select
@@ -9,6 +10,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+
+from horus.errors import HorusError
+from horus.runtime.linux import start_trouble
 
 #: A line longer than this is shown in pieces.
 MAX_LINE = 1 << 20
@@ -91,7 +95,11 @@ class Output:
         #: True once the reader has gone (a closed pipe or terminal); everything is then discarded.
         self.broken = False
         self._thread = threading.Thread(target=self._run, name="horus-output", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # what Python makes of EAGAIN
+            text = f"no thread can be started: {start_trouble(OSError(errno.EAGAIN, ''))}"
+            raise HorusError(text) from None
 
     def say(self, text: str) -> None:
         """Write the run's own words; these are never dropped."""

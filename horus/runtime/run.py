@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from horus.bus import leftovers, session
-from horus.errors import ConfigError
+from horus.errors import ConfigError, HorusError
 from horus.launch import AS_IT_IS, Launch, NodeEntry
 from horus.runtime.build import Fault, Program, build_all, check_all
 from horus.runtime.files import NOTHING, NodeFile, UsageError, find_files, name_files, split_config
 from horus.runtime.guarding import Guardian
 from horus.runtime.hang import limit_problem
+from horus.runtime.linux import start_trouble
 from horus.runtime.output import Output
 from horus.runtime.sessions import RunDevice, note_config, note_devices
 from horus.runtime.supervisor import Options, Supervisor
@@ -79,7 +80,8 @@ def find_job(arguments: Sequence[str], *, mock: bool, launch: Launch = AS_IT_IS)
             from horus.hardware import lastwords, plan
 
             # Beside the start, so that no import takes time when a driver has died.
-            threading.Thread(target=lastwords.prepare, daemon=True).start()
+            with contextlib.suppress(RuntimeError):  # no more threads: then it does
+                threading.Thread(target=lastwords.prepare, daemon=True).start()
 
             devices = [
                 RunDevice(d.name, d.use, d.bus, d.place, config.root_of(d.bus))
@@ -143,7 +145,11 @@ def _session(options: Options, compiles: bool) -> Iterator[tuple[str, Path, Path
     if compiles:  # shared memory is often mounted so that nothing in it can be executed
         folder = Path(tempfile.mkdtemp(prefix="horus-run-"))
     try:
-        guardian = Guardian(made.id, options.grace, folder)
+        try:
+            guardian = Guardian(made.id, options.grace, folder)
+        except OSError as error:
+            text = f"the run's guardian cannot be started: {start_trouble(error)}"
+            raise HorusError(text) from None
         # The supervisor itself has topics in its run, on which it is asked to stop a node.
         before = os.environ.get(_SESSION)
         os.environ[_SESSION] = made.id

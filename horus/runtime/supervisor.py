@@ -20,7 +20,13 @@ from horus.runtime import typos
 from horus.runtime.build import Program
 from horus.runtime.guarding import Guardian
 from horus.runtime.hang import HangWatch
-from horus.runtime.linux import adopt_orphans, descendants, send_signal, signal_group
+from horus.runtime.linux import (
+    adopt_orphans,
+    descendants,
+    send_signal,
+    signal_group,
+    start_trouble,
+)
 from horus.runtime.orders import Orders
 from horus.runtime.output import Output
 from horus.runtime.process import Process
@@ -178,7 +184,7 @@ class Supervisor:
         try:
             process = Process(program, env, ready_file, restarts)
         except OSError as error:
-            return f"[{program.name}] cannot be started: {error.strerror or error}"
+            return f"[{program.name}] cannot be started: {start_trouble(error)}"
         self._guardian.watch(process.pid)
         self._processes.append(process)
         if process.fd is not None:

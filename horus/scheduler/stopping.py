@@ -31,6 +31,7 @@ def make_safe(tasks: Sequence[Task], ticking: Mapping[str, Job | AsyncNode]) -> 
     """
     late: list[Task] = []
     threads = []
+    alone = []
     for task in tasks:
         if task.node.is_actuator:
             job = ticking.get(task.node.name)
@@ -38,9 +39,11 @@ def make_safe(tasks: Sequence[Task], ticking: Mapping[str, Job | AsyncNode]) -> 
             try:
                 thread.start()
             except RuntimeError:  # no more threads: one after the other, then
-                task.make_safe()
+                alone.append((task, job))
             else:
                 threads.append((task, thread))
+    for task, job in alone:
+        _make_one_safe(task, job, late)
     deadline = monotonic() + SAFE_TIME
     for task, thread in threads:
         thread.join(max(0.0, deadline - monotonic()))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import array
+import errno
 import fcntl
 import os
 import signal
 import subprocess
 import termios
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from horus.bus import session
-from horus.runtime import guarding
+from horus.errors import HorusError
+from horus.runtime import guarding, run
+from horus.runtime.output import Output
+from horus.runtime.supervisor import Options
 
 Waiter = Callable[[Callable[[], object]], None]
 
@@ -105,7 +110,29 @@ def test_where_no_other_can_be_started_the_run_is_told_to_stop(
     monkeypatch.setattr(guarding.subprocess, "Popen", refused)
     told, trouble = guardian.keep(1.0)
     assert told == ""
-    assert "another cannot be started: Resource temporarily unavailable" in trouble
+    assert "another cannot be started: too many processes: end some" in trouble
     assert guardian.keep(2.0) == ("", ""), "once is enough"
     assert len(os.listdir("/proc/self/fd")) == before
     guardian.release()
+
+
+def test_a_run_that_can_have_no_guardian_says_why_and_leaves_nothing(
+    shm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*args: object, **more: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(guarding.subprocess, "Popen", refused)
+    with pytest.raises(HorusError) as info, run._session(Options(), False):
+        pass
+    assert str(info.value).startswith("the run's guardian cannot be started: too many processes")
+    assert not list(shm.rglob("*"))
+
+
+def test_where_no_thread_can_be_started_the_output_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with pytest.raises(HorusError, match=r"^no thread can be started: too many processes"):
+        Output()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -103,8 +104,17 @@ def test_actuators_are_made_safe_all_at_once():
     assert sorted(log[:3]) == ["safe a", "safe b", "safe c"]
 
 
-def test_an_actuator_on_a_thread_of_its_own_is_made_safe_after_its_last_tick(wait_for, monkeypatch):
+class Refused(threading.Thread):
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize("kind", [threading.Thread, Refused])
+def test_an_actuator_on_a_thread_of_its_own_is_made_safe_after_its_last_tick(
+    wait_for, monkeypatch, kind
+):
     monkeypatch.setattr("horus.scheduler.stopping.TICK_TIME", 0.02)
+    monkeypatch.setattr("horus.scheduler.stopping.threading", SimpleNamespace(Thread=kind))
     log, go_on, ticking = [], threading.Event(), threading.Event()
 
     def tick(node):
