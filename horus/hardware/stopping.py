@@ -94,7 +94,8 @@ def _answers(sent_ns: int, release: bool, patience: float) -> list[Answer]:
 
 
 def _obeys(status: DeviceStatus, release: bool) -> bool:
-    stopped = status.state == "ready" and f": {estop.OBEYED}" in status.message
+    # Only what it does: what follows may speak of commands that an earlier stop refused.
+    stopped = status.state == "ready" and f": {estop.OBEYED}" in _shown(status)
     return not stopped if release else stopped
 
 

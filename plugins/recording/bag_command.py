@@ -130,7 +130,8 @@ def _info(bag: Bag, found: Summary, *, as_json: bool) -> int:
         }
         print(json.dumps(words))
         return 0
-    when = f", {about['began']}, session {about['session']}" if "session" in about else ""
+    known = (about.get("began", ""), about.get("session") and f"session {about['session']}")
+    when = "".join(f", {text}" for text in known if text)
     print(f"{bag.path}: {found.count} messages, {found.seconds:.3f} s{when}")
     if bag.damage:
         print(f"  {bag.damage}")

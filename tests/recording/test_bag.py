@@ -349,3 +349,16 @@ def test_what_is_older_than_the_first_chunk_is_read_too(record: Callable[..., An
     assert found.seconds == pytest.approx(5.09)
     assert len(list(bag.read(["wire.*"], 1.0, 1.0))) == 10
     assert len(list(bag.read(["imu"], 5.0))) == 10
+
+
+def test_words_about_a_recording_that_are_damaged_are_left_out(
+    bag: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bag.read_bytes()
+    mark = b"\x05\0\0\0began"
+    assert data.count(mark) == 1
+    bag.write_bytes(data.replace(mark, mark.replace(b"b", b"B")))
+    assert main(["bag", "info", str(bag)]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith(f"{bag}: ")
+    assert ", session " in first

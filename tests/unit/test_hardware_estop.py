@@ -12,6 +12,7 @@ from horus.errors import ConfigError, SharedMemoryError
 from horus.hardware import estop, stopping
 from horus.hardware.config import load
 from horus.hardware.estop import Stop
+from horus.msgs import DeviceStatus
 
 
 def test_a_stop_is_kept_until_it_is_forgotten(shm: Path) -> None:
@@ -85,3 +86,17 @@ def test_no_device_may_take_the_name_of_the_topic(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match="the topic estop is that of the emergency stop"):
         load(path)
+
+
+def test_an_answer_is_what_a_device_does_not_what_it_once_refused() -> None:
+    refused = "; 40 commands refused, the last: e-stop engaged (stairs, ann)"
+
+    def says(text: str) -> DeviceStatus:
+        return DeviceStatus(state="ready", message=f"READY: {text}{refused}")
+
+    released = says("e-stop released: follows what is sent on wheel.command from now on")
+    assert stopping._obeys(released, release=True)
+    assert not stopping._obeys(says("no command for 0.25 s: told to stop"), release=False)
+    engaged = says("e-stop engaged (stairs, ann): told to stop")
+    assert stopping._obeys(engaged, release=False)
+    assert not stopping._obeys(engaged, release=True)
