@@ -43,6 +43,12 @@ def shown(value: object) -> str:
     return _Short().repr(value)
 
 
+#: The least value of what must be greater than 0, by unit. With less no device has a use, and what
+#: is divided by it is beyond all bounds.
+_LEAST = {"Hz": 1e-3, "s": 1e-3}
+_LEAST_OF_ALL = 1e-9
+
+
 @dataclass(frozen=True)
 class Option:
     """What is known about one option."""
@@ -140,6 +146,10 @@ class Option:
             and (self.low is None or value >= self.low)
             and (self.high is None or value <= self.high)
         )
+        least = _LEAST.get(self.unit, _LEAST_OF_ALL)
+        if inside and self.above == 0 and value < least:
+            unit = f" {self.unit}" if self.unit else ""
+            return f"must be at least {_plain(least)}{unit}, not {self.show(written)}"
         words = self.range if finite else "a finite number"
         return "" if inside else f"must be {words}, not {self.show(written)}"
 

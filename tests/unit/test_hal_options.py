@@ -92,6 +92,20 @@ def test_the_command_timeout_cannot_be_turned_off(timeout: float) -> None:
     assert ActuatorConfig().command_timeout == 0.25
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("command_timeout", 1e-320, "must be at least 0.001 s, not 1e-320"),
+        ("command_timeout", 0.0009, "must be at least 0.001 s, not 0.0009"),
+        ("stale_after", 1e-300, "must be at least 0.001 s, not 1e-300"),
+        ("rate", 5e-324, "must be at least 0.001 Hz, not 5e-324"),
+        ("max_acceleration", 1e-10, "must be at least 1e-09 rad/s², not 1e-10"),
+    ],
+)
+def test_what_must_be_positive_is_not_next_to_nothing(name: str, value: float, words: str) -> None:
+    assert options(ActuatorConfig)[name].check(value) == (value, words)
+
+
 def test_options_know_unit_default_and_documentation() -> None:
     about = options(Example)["limit"]
     assert (about.unit, about.default, about.required) == ("rad/s", 5.0, False)
