@@ -103,7 +103,7 @@ def _about(one: Described) -> str:
     kind = driver.map_type.bus_kind
     text = f"{one.name}: {one.device}\n\n{inspect.getdoc(driver)}\n\n"
     text += f"driver {driver.__module__}:{driver.__qualname__} of {one.package}, on {one.bus}\n"
-    status = ("<name>.status", "DiagnosticStatus", "from it")
+    status = ("<name>.status", "DeviceStatus", "from it")
     text += "\ntopics:\n" + tables.plain((), [*one.topics, status], "  ")
     text += "\noptions:\n" + tables.plain(
         ("NAME", "VALUES", "DEFAULT", "MEANING"), describe.option_rows(driver.config_type), "  "

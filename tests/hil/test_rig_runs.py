@@ -160,6 +160,7 @@ def test_a_hazard_that_there_is_not_is_a_wrong_command_line(folder: Path) -> Non
 def test_a_device_that_the_rig_has_not_is_a_wrong_command_line(folder: Path) -> None:
     done = run(folder, "--rig", "mock.yaml", "--rig-device", "imv")
     assert done.returncode == 2
+    assert done.stderr.startswith("rig: --rig-device")
     assert "mock.yaml has no such device (did you mean 'imu'?)" in done.stderr
 
 

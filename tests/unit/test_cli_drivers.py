@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from horus.cli import readme
 from horus.cli.main import main
+from horus.msgs import DeviceStatus
 from horus.plugins import buses, drivers
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +41,7 @@ def test_all_about_one_driver_says_how_to_use_it(
     for part in ("topics:", "options:", "simulated twin, options under mock:", "example:"):
         assert f"\n{part}\n" in text
     assert f"{{use: {use}, bus: " in text
-    assert "<name>.status" in text
+    assert re.search(rf"<name>.status +{DeviceStatus.__name__} ", text)
     assert "object at 0x" not in text
 
 

@@ -310,6 +310,13 @@ def begin(config: pytest.Config, named: str) -> None:
         config.pluginmanager.register(patience, "horus_rig_patience")
 
 
+class _Ended(pytest.exit.Exception):
+    """The end of a run before it has begun; pytest prints the name of the class before its text."""
+
+
+_Ended.__name__ = "rig"
+
+
 def end(text: str, status: int) -> NoReturn:
     """End the run with a text and an exit status."""
-    raise pytest.exit.Exception(text, returncode=status)
+    raise _Ended(text, returncode=status)
