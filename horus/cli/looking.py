@@ -44,6 +44,18 @@ def note(text: str) -> None:
     print(f"horus: {text}", file=sys.stderr, flush=True)
 
 
+def with_field(name: str) -> tuple[str, str]:
+    """Take ``imu.gyro_z``, which is no topic, for the field of one, if that is there."""
+    from horus.bus.observer import topic_names
+
+    known = topic_names()
+    parts = name.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        if name not in known and (topic := ".".join(parts[:cut])) in known:
+            return topic, ".".join(parts[cut:])
+    return name, ""
+
+
 def follow(
     topic: str, *, latch: bool = False, duration: float | None = None
 ) -> Iterator[tuple[Any, int, int]]:

@@ -13,7 +13,7 @@ from horus.cli.live import seconds
 _EXAMPLES = """\
 examples:
   horus topic echo imu --once
-  horus topic echo imu --field gyro_z --rate 2       twice a second at most
+  horus topic echo imu --field gyro_z --rate 2       twice a second at most; also: imu.gyro_z
   horus topic echo left_wheel.state -n 10 --json
   horus topic echo estop --last              what was sent last, however long ago
 """
@@ -24,21 +24,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.add_argument("--field", metavar="A.B", help="only this field")
     parser.add_argument("--once", action="store_true", help="one message, then end")
-    parser.add_argument("-n", "--count", type=_count, metavar="N", help="N messages, then end")
+    parser.add_argument("-n", "--count", type=live.count, metavar="N", help="N messages, then end")
     parser.add_argument("--last", action="store_true", help="begin with the last one that was sent")
     parser.add_argument(
-        "--rate", type=seconds, metavar="HZ", help="show at most HZ messages a second"
+        "--rate", type=live.hertz, metavar="HZ", help="show at most HZ messages a second"
     )
     parser.add_argument("--full", action="store_true", help="show long values whole")
     parser.add_argument("--duration", type=seconds, metavar="S", help="end after S seconds")
     looking.add_arguments(parser)
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return number
 
 
 def main(args: argparse.Namespace) -> int:
@@ -47,6 +40,8 @@ def main(args: argparse.Namespace) -> int:
     from horus.bus.observer import folder_of
 
     live.join_any(args)
+    if not args.field:
+        args.topic, args.field = looking.with_field(args.topic)
     folder = folder_of(args.topic)
     wanted = 1 if args.once else args.count
     shown, due, units = 0, 0.0, None

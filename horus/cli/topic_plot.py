@@ -37,7 +37,8 @@ def main(args: argparse.Namespace) -> int:
 
     live.join_any(args)
     if not args.field:
-        _part(args)
+        args.topic, field = looking.with_field(args.topic)
+        args.field = [field] if field else []
     folder = folder_of(args.topic)
     terminal = sys.stdout.isatty()
     size = shutil.get_terminal_size()
@@ -63,18 +64,6 @@ def main(args: argparse.Namespace) -> int:
     if not terminal and values:
         _draw(args, values, units or {}, (width, height), 0)
     return 0 if values else 1
-
-
-def _part(args: argparse.Namespace) -> None:
-    """Take ``imu.gyro_z``, which is no topic, for the field of one, if that is there."""
-    from horus.bus.observer import topic_names
-
-    known = topic_names()
-    parts = args.topic.split(".")
-    for cut in range(len(parts) - 1, 0, -1):
-        if args.topic not in known and (topic := ".".join(parts[:cut])) in known:
-            args.topic, args.field = topic, [".".join(parts[cut:])]
-            return
 
 
 def _numbers(message: Any) -> list[str]:

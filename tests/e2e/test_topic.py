@@ -83,6 +83,7 @@ def test_messages_of_a_class_that_only_its_node_has_are_shown(robot, command):
     lines = command("topic", "echo", "claw", "-n", "3", "--json")[1].splitlines()
     assert [json.loads(line)["message"] for line in lines] == [{"grip": 2.5, "open": False}] * 3
     assert command("topic", "echo", "imu", "--field", "mock", "--once")[1] == "true\n"
+    assert command("topic", "echo", "imu.mock", "--once")[1] == "true\n"
     status, out, _ = command("topic", "info", "claw")
     assert status == 0 and "type: Claw" in out and "grip   Float64  N" in out
 

@@ -310,11 +310,8 @@ def begin(config: pytest.Config, named: str) -> None:
         config.pluginmanager.register(patience, "horus_rig_patience")
 
 
-class _Ended(pytest.exit.Exception):
-    """The end of a run before it has begun; pytest prints the name of the class before its text."""
-
-
-_Ended.__name__ = "rig"
+#: Ends a run before it has begun; pytest prints the name of the class before its text.
+_Ended: Any = type("rig", (pytest.exit.Exception,), {})
 
 
 def end(text: str, status: int) -> NoReturn:
