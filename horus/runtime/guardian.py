@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _KILL_WAIT = 2.0
+#: How long (s) processes that others left behind may take to end on a signal.
+_STRAY_WAIT = 1.0
 #: How much longer (s) than the supervisor the guardian waits with a dead or hung process. That a
 #: device may be made safe twice does no harm.
 _PATIENCE = 0.5
@@ -167,9 +169,22 @@ def clean_up(leaders: Mapping[int, int], session_id: str, grace: float, folder: 
         time.sleep(0.02)
         speak_for_the_dead()
     speak_for_the_dead()
+    end_strays(folder_of_run)
     session.end_session(session_id)
     leftovers.clean()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_strays(folder_of_run: Path) -> None:
+    """End what processes of the run have started in sessions of their own."""
+    from horus.runtime.linux import send_signal, started_in
+
+    for signum in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + _STRAY_WAIT
+        for pid in started_in(folder_of_run):
+            send_signal(pid, signum)
+        while started_in(folder_of_run) and time.monotonic() < deadline:
+            time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from typing import NamedTuple
 from horus.runtime.child import prctl
 
 _PR_SET_CHILD_SUBREAPER = 36
+#: In the environment of all that a run starts: its folder.
+RUN_FOLDER = "HORUS_RUN_FOLDER"
 
 
 class Stat(NamedTuple):
@@ -72,6 +74,21 @@ def session_members(leaders: Mapping[int, int]) -> list[int]:
     # While a session has members its number is not given to a new process; after that it may be.
     ours = {pid for pid, start in leaders.items() if now.get(pid, start) == start}
     return [process.pid for process in processes if process.session in ours]
+
+
+def started_in(folder: Path) -> list[int]:
+    """Return the living processes that a run has started, or those in turn, by its folder.
+
+    Found by their environment, also where they have a session of their own and lost their parent.
+    """
+    mark = f"{RUN_FOLDER}={folder}".encode()
+    found = []
+    for process in living():
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            environment = Path("/proc", str(process.pid), "environ").read_bytes()
+            if mark in environment.split(b"\0"):
+                found.append(process.pid)
+    return found
 
 
 def send_signal(pid: int, signum: int) -> None:

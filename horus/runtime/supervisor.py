@@ -21,6 +21,7 @@ from horus.runtime.build import Program
 from horus.runtime.guarding import Guardian
 from horus.runtime.hang import HangWatch
 from horus.runtime.linux import (
+    RUN_FOLDER,
     adopt_orphans,
     descendants,
     send_signal,
@@ -167,7 +168,7 @@ class Supervisor:
 
     def _start(self, program: Program, restarts: int = 0) -> str:
         """Start a program; return why it cannot be."""
-        env = {**self._env, **program.launch.env}
+        env = {**self._env, **program.launch.env, RUN_FOLDER: str(self._session_path)}
         if program.kind == "twin":  # a simulated device takes no core from others
             env.pop(realtime.VARIABLE, None)
         elif self._options.rt:

@@ -274,6 +274,29 @@ def test_what_a_node_left_behind_is_ended(start, write, horus_run, is_gone):
     assert "   Ending processes that were left behind: 1" in run.lines
 
 
+def test_what_a_node_left_behind_is_ended_when_the_supervisor_is_killed(
+    write, horus_run, is_gone, shm
+):
+    write("waits.py", DEAF_TO_ALL)
+    write(
+        "parent.py",
+        "import subprocess, sys\n"
+        "import horus\n"
+        "def begin(node):\n"
+        "    helper = subprocess.Popen(\n"
+        "        [sys.executable, 'waits.py'], start_new_session=True, stdout=subprocess.PIPE\n"
+        "    )\n"
+        "    print(helper.stdout.readline().decode(), end='')\n"
+        "horus.run(horus.Node('parent', init=begin, tick=lambda node: None))\n",
+    )
+    run = horus_run("parent.py", "--grace", "0.5")
+    helper = run.pid_of("parent")
+    run.signal(signal.SIGKILL)
+    run.finish()
+    assert is_gone(helper)
+    assert not (shm / "sessions").exists()
+
+
 def test_a_helper_that_keeps_the_pipe_open_does_not_keep_the_run(write, horus_run):
     write("waits.py", DEAF_TO_ALL)
     write("parent.py", "import subprocess, sys\nsubprocess.Popen([sys.executable, 'waits.py'])\n")
