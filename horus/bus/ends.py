@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import os
 import weakref
 from abc import ABC, abstractmethod
@@ -80,6 +81,8 @@ class End(ABC):
         self.name = files.check_name(name)
         self.type = message_type
         self._declared = spec_of_type(message_type)
+        if self._declared is not None and self._declared.needs_numpy:
+            importlib.import_module("numpy")  # now, or a node's first tick takes that long
         self._closed = False
         _sweep(session.root())
         _tidy_forgotten(patient=False)

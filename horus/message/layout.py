@@ -124,6 +124,11 @@ class MessageSpec:
         return layout_text(self.name, self.size, self.fields, self.frame)
 
     @property
+    def needs_numpy(self) -> bool:
+        """Whether messages have arrays of a varying size, which are numpy's."""
+        return any(kind in ("vararray", "frame") for _, kind, _, _ in self.shapes)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of all fields, the frame's among them, as the class has them."""
         return tuple(shape[0] for shape in self.shapes)

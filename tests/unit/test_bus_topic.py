@@ -8,6 +8,8 @@ import math
 import mmap
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -1056,3 +1058,16 @@ def test_a_core_used_after_it_was_closed_says_so() -> None:
     with pytest.raises((TopicError, ValueError, AttributeError)):
         writer.attach(mmap.mmap(-1, 4096), 4, 64, 0, 16)
         writer.send(1)
+
+
+def test_numpy_is_imported_when_a_topic_is_opened_that_needs_it(shm):
+    code = """
+import sys
+from horus import Topic
+from horus.msgs import Imu, JointCommand
+with Topic("imu", Imu):
+    assert "numpy" not in sys.modules
+with Topic("arm.command", JointCommand):
+    assert "numpy" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
