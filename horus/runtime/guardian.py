@@ -76,31 +76,36 @@ class StandIn:
         self._folder = session.session_dir(session_id)
         self._words = self._folder / lastwords.FOLDER
         self._hangs = hang.HangWatch(self._folder, hang.limit() + _PATIENCE)
+        self._killed: set[int] = set()
         self._dead: dict[int, float] = {}  # since when
 
     def look(self, now: float) -> None:
         """Kill what hangs, and speak for the dead, both after the supervisor had its turn."""
-        from horus.bus import session
         from horus.runtime.linux import send_signal
 
         for hung in self._hangs.look(now):
-            if hung.pid in self._leaders:
-                _say(f"   Killed process {hung.pid}: it {hung}")
-                send_signal(hung.pid, signal.SIGKILL)
+            # Signs of life of a dead process stay until the supervisor takes them away.
+            if hung.pid in self._killed or not self._lives(hung.pid):
+                continue
+            self._killed.add(hung.pid)
+            _say(f"   Killed process {hung.pid}: it {hung}")
+            send_signal(hung.pid, signal.SIGKILL)
         try:
             names = os.listdir(self._words)
         except OSError:
             return  # nothing was ever armed
         pids = {int(pid) for pid in (name.partition("-")[0] for name in names) if pid.isdigit()}
-        gone = [
-            pid
-            for pid in pids & self._leaders.keys()
-            if not session.is_alive(pid, self._leaders[pid])
-        ]
+        gone = [pid for pid in pids & self._leaders.keys() if not self._lives(pid)]
         self._dead = {pid: self._dead.get(pid, now) for pid in gone}
         for pid, since in self._dead.items():
             if now - since >= _PATIENCE:
                 speak_for(self._folder, pid, "ended, and the supervisor did not speak for it")
+
+    def _lives(self, pid: int) -> bool:
+        """Return whether a process of the run is there."""
+        from horus.bus import session
+
+        return pid in self._leaders and session.is_alive(pid, self._leaders[pid])
 
 
 def speak_for(folder: Path, pid: int, why: str) -> None:

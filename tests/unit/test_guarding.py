@@ -17,7 +17,8 @@ import pytest
 
 from horus.bus import session
 from horus.errors import HorusError
-from horus.runtime import guarding, run
+from horus.runtime import guarding, hang, run
+from horus.runtime.guardian import StandIn
 from horus.runtime.output import Output
 from horus.runtime.supervisor import Options
 
@@ -136,3 +137,27 @@ def test_where_no_thread_can_be_started_the_output_says_so(monkeypatch: pytest.M
     monkeypatch.setattr(threading.Thread, "start", refused)
     with pytest.raises(HorusError, match=r"^no thread can be started: too many processes"):
         Output()
+
+
+def test_a_process_that_hangs_while_the_supervisor_is_stopped_is_killed_and_told_of_once(
+    shm: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(hang.LIMIT_VARIABLE, "0.1")
+    made = session.new_session()
+    with subprocess.Popen(["sleep", "1000"]) as hanging:
+        sign = made.path / hang.FOLDER / f"{hanging.pid}-wheel"
+        sign.parent.mkdir()
+        sign.write_bytes(b"\x01" * 8)
+        stand_in = StandIn(made.id, {hanging.pid: session.process_start_time(hanging.pid) or 0})
+        try:
+            for step in range(20):
+                stand_in.look(0.1 * step)
+            assert hanging.wait(60) == -signal.SIGKILL
+        finally:
+            hanging.kill()
+    for step in range(20, 40):
+        stand_in.look(0.1 * step)
+    assert sign.exists(), "the supervisor takes it away"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"   Killed process {hanging.pid}: it hung: no sign of life for 0.")
+    session.end_session(made.id)
