@@ -158,6 +158,7 @@ class _RawSpec:
     def __init__(self, cls: type, declared: tuple[str, int, int], frame: str | None) -> None:
         self.cls, self.frame = cls, frame
         self.name, self.hash, self.size = declared
+        self.needs_numpy = frame is not None
 
     @staticmethod
     def pack_into(buffer: Any, offset: int, message: Any) -> None:

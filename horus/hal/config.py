@@ -45,7 +45,7 @@ def shown(value: object) -> str:
 
 #: The least value of what must be greater than 0, by unit. With less no device has a use, and what
 #: is divided by it is beyond all bounds.
-_LEAST = {"Hz": 1e-3, "s": 1e-3}
+_LEAST = {"Hz": 1e-3, "s": 1e-6}
 _LEAST_OF_ALL = 1e-9
 
 

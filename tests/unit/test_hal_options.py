@@ -95,9 +95,9 @@ def test_the_command_timeout_cannot_be_turned_off(timeout: float) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("command_timeout", 1e-320, "must be at least 0.001 s, not 1e-320"),
-        ("command_timeout", 0.0009, "must be at least 0.001 s, not 0.0009"),
-        ("stale_after", 1e-300, "must be at least 0.001 s, not 1e-300"),
+        ("command_timeout", 1e-320, "must be at least 1e-06 s, not 1e-320"),
+        ("command_timeout", 9e-7, "must be at least 1e-06 s, not 9e-07"),
+        ("stale_after", 1e-300, "must be at least 1e-06 s, not 1e-300"),
         ("rate", 5e-324, "must be at least 0.001 Hz, not 5e-324"),
         ("max_acceleration", 1e-10, "must be at least 1e-09 rad/s², not 1e-10"),
     ],
