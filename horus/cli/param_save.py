@@ -67,10 +67,12 @@ def _note(session_id: str, settings: list[Setting], changes: list[Change]) -> No
     from horus.runtime.sessions import note_saved_params
 
     written = {(change.node, change.name): change.new for change in changes}
+    saved: dict[str, dict[str, object]] = {}
     for one in settings:
         if one.process and (one.node, one.name) in written:
-            saved = {f"{one.node}.{one.name}": written[one.node, one.name]}
-            note_saved_params(session_dir(session_id), one.process, saved)
+            of_process = saved.setdefault(one.process, {})
+            of_process[f"{one.node}.{one.name}"] = written[one.node, one.name]
+    note_saved_params(session_dir(session_id), saved)
 
 
 def _settings(session_id: str, nodes: list[str], timeout: float) -> list[Setting]:

@@ -135,10 +135,11 @@ def noted_processes(session_id: str) -> list[RunProcess]:
         return []  # nothing was started yet, or damaged
 
 
-def note_saved_params(session_path: Path, process: str, saved: Mapping[str, object]) -> None:
-    """Write down what a process of a run is to start with from now on, as its horus.yaml says."""
+def note_saved_params(session_path: Path, saved: Mapping[str, Mapping[str, object]]) -> None:
+    """Write down what processes of a run are to start with from now on, as its horus.yaml says."""
     known = _saved_params(session_path)
-    known[process] = {**known.get(process, {}), **saved}
+    for process, params in saved.items():
+        known[process] = {**known.get(process, {}), **params}
     with contextlib.suppress(OSError):  # it is in horus.yaml all the same
         _write_whole(session_path / SAVED_FILE, known)
 

@@ -42,13 +42,29 @@ def is_stopped(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
 
 
+def kill(guardian: guarding.Guardian) -> None:
+    """Kill it, and let it be dead."""
+    os.kill(guardian.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, guardian.pid, os.WEXITED | os.WNOWAIT)
+
+
+def stop(guardian: guarding.Guardian, wait_for: Waiter) -> None:
+    """Let it stand still."""
+    os.kill(guardian.pid, signal.SIGSTOP)
+    wait_for(lambda: is_stopped(guardian.pid))
+
+
+def refused(*args: object, **more: object) -> None:
+    """Start no process, as where there are too many."""
+    raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
 def test_a_successor_is_told_all_before_it_starts(
     guardian: guarding.Guardian, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guardian.watch(os.getpid())
     guardian.prepare()
-    os.kill(guardian.pid, signal.SIGKILL)
-    os.waitid(os.P_PID, guardian.pid, os.WEXITED | os.WNOWAIT)
+    kill(guardian)
     waiting = array.array("i", [0])
 
     class Watched(subprocess.Popen):  # type: ignore[type-arg]
@@ -68,8 +84,7 @@ def test_a_successor_is_told_all_before_it_starts(
 def test_one_that_does_not_read_holds_nobody_up_and_hears_all_later(
     guardian: guarding.Guardian, wait_for: Waiter
 ) -> None:
-    os.kill(guardian.pid, signal.SIGSTOP)
-    wait_for(lambda: is_stopped(guardian.pid))
+    stop(guardian, wait_for)
     for _ in range(20_000):
         guardian._order(b"%d 1\n" % os.getpid())
     assert guardian._unsent, "that is more than a pipe holds"
@@ -82,15 +97,13 @@ def test_one_that_does_not_read_holds_nobody_up_and_hears_all_later(
 def test_time_in_which_nobody_looked_is_not_counted_against_one_that_is_stopped(
     guardian: guarding.Guardian, wait_for: Waiter
 ) -> None:
-    os.kill(guardian.pid, signal.SIGSTOP)
-    wait_for(lambda: is_stopped(guardian.pid))
+    stop(guardian, wait_for)
     assert guardian.keep(10.0) == ("", "")
     assert guardian.keep(100.0) == ("", ""), "the whole run stood still"
     os.kill(guardian.pid, signal.SIGCONT)
     wait_for(lambda: not is_stopped(guardian.pid))
     assert guardian.keep(100.4) == ("", "")
-    os.kill(guardian.pid, signal.SIGSTOP)
-    wait_for(lambda: is_stopped(guardian.pid))
+    stop(guardian, wait_for)
     first = guardian.pid
     for step in range(2):
         assert guardian.keep(101.0 + 0.4 * step) == ("", "")
@@ -101,12 +114,7 @@ def test_time_in_which_nobody_looked_is_not_counted_against_one_that_is_stopped(
 def test_where_no_other_can_be_started_the_run_is_told_to_stop(
     guardian: guarding.Guardian, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    os.kill(guardian.pid, signal.SIGKILL)
-    os.waitid(os.P_PID, guardian.pid, os.WEXITED | os.WNOWAIT)
-
-    def refused(*args: object, **more: object) -> None:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
-
+    kill(guardian)
     before = len(os.listdir("/proc/self/fd"))
     monkeypatch.setattr(guarding.subprocess, "Popen", refused)
     told, trouble = guardian.keep(1.0)
@@ -120,9 +128,6 @@ def test_where_no_other_can_be_started_the_run_is_told_to_stop(
 def test_a_run_that_can_have_no_guardian_says_why_and_leaves_nothing(
     shm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*args: object, **more: object) -> None:
-        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-
     monkeypatch.setattr(guarding.subprocess, "Popen", refused)
     with pytest.raises(HorusError) as info, run._session(Options(), False):
         pass
